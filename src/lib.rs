@@ -1,0 +1,4 @@
+//! breakglass
+
+pub mod ids;
+pub mod protocol;

@@ -1,0 +1,1 @@
+//! One test binary; every module talks to a started gateway through the public door.
