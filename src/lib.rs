@@ -1,4 +1,9 @@
 //! breakglass
 
+pub mod clock;
+pub mod db;
+pub mod frames;
+pub mod hub;
 pub mod ids;
+pub mod log;
 pub mod protocol;
