@@ -7,3 +7,4 @@ pub mod hub;
 pub mod ids;
 pub mod log;
 pub mod protocol;
+pub mod turn;
