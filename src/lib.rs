@@ -1,4 +1,5 @@
 //! breakglass
 
+pub mod agent;
 pub mod ids;
 pub mod protocol;
