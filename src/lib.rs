@@ -1,5 +1,6 @@
 //! breakglass
 
+pub mod agent;
 pub mod clock;
 pub mod db;
 pub mod frames;
