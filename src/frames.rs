@@ -38,6 +38,25 @@ pub fn text_frame(payload: &str) -> Bytes {
     frame.freeze()
 }
 
+/// A control frame's payload is at most so long (RFC 6455 section 5.5), bytes.
+const CONTROL_BYTES_MAX: usize = 125;
+
+/// A ping without payload.
+pub fn ping_frame() -> Bytes {
+    Bytes::from_static(&[0x89, 0])
+}
+
+/// A close with its code, and as much of the reason as fits.
+pub fn close_frame(code: u16, reason: &str) -> Bytes {
+    let reason = &reason[..reason.floor_char_boundary(CONTROL_BYTES_MAX - 2)];
+    let mut frame = BytesMut::with_capacity(4 + reason.len());
+    frame.put_u8(0x88);
+    frame.put_u8(2 + reason.len() as u8);
+    frame.put_u16(code);
+    frame.put_slice(reason.as_bytes());
+    frame.freeze()
+}
+
 /// Consecutive events, ready to be written. A clone shares the bytes.
 #[derive(Clone)]
 pub struct Chunk {

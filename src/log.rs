@@ -60,6 +60,11 @@ impl Log {
         &self.hub
     }
 
+    /// Whether the last write was committed.
+    pub fn is_writable(&self) -> bool {
+        *self.db.writer.health().borrow() == crate::db::Health::Writable
+    }
+
     /// Whether the log can be written, tried out when the last commit is a while ago.
     ///
     /// # Errors

@@ -206,7 +206,7 @@ impl Thread {
             match &health {
                 Health::Writable => tracing::info!("the log can be written again"),
                 Health::Refusing(why) => {
-                    tracing::error!(why, "the log cannot be written; nothing is accepted until it can")
+                    tracing::error!(why, "the log cannot be written; nothing is accepted until it can");
                 }
                 Health::Broken(why) => tracing::error!(why, "the log's disk failed; the gateway must restart"),
             }

@@ -148,7 +148,7 @@ impl Log {
             .writer
             .write_then(work, move |(_, made)| {
                 if *made {
-                    hub.touch(id)
+                    hub.touch(id);
                 }
             })
             .await?)

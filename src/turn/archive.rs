@@ -8,6 +8,8 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::ids::TurnId;
+
 use super::spool::{ERR_HEAD_BYTES, SpoolDir, SpoolError, sync_dir};
 use super::supervisor::{ERR_BYTES_MAX, ERR_TAIL_BYTES};
 
@@ -31,6 +33,24 @@ impl SpoolDir {
     pub fn archive(&self) -> Result<(), SpoolError> {
         compress(self, &self.out_path(), &self.out_archive_path(), whole)?;
         compress(self, &self.err_path(), &self.err_archive_path(), without_hole)
+    }
+}
+
+/// Every spool that is there now, but those of the turns that run: what an earlier gateway may have left plain.
+pub fn ended_spools(root: &Path, running: &[TurnId]) -> Vec<SpoolDir> {
+    // Without the folder there are none.
+    let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
+    let dirs = entries.flatten().map(|entry| SpoolDir::at(entry.path()));
+    dirs.filter(|dir| !running.iter().any(|turn| dir.is_of(*turn))).collect()
+}
+
+/// Archives spools, one after another. If it fails, the plain files stay, and the next start tries again. Takes as long as
+/// reading them all: call it where blocking is allowed.
+pub fn archive_all(spools: Vec<SpoolDir>) {
+    for dir in spools {
+        if let Err(error) = dir.archive() {
+            tracing::warn!(spool = %dir.path().display(), %error, "raw output stays uncompressed");
+        }
     }
 }
 

@@ -187,6 +187,11 @@ impl SpoolDir {
         Self(path)
     }
 
+    /// Whether this is an attempt at that turn.
+    pub fn is_of(&self, turn: TurnId) -> bool {
+        self.0.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&turn.to_string()))
+    }
+
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.0
