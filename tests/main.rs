@@ -1,1 +1,6 @@
-//! One test binary; every module talks to a started gateway through the public door.
+//! One test binary; every module talks to a started gateway, or to the real agent program, through the public door.
+
+#[cfg(test)]
+mod claude_direct;
+#[cfg(test)]
+mod support;
