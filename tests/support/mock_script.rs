@@ -119,15 +119,15 @@ fn error(argument: &str) -> Directive {
 pub(crate) fn content(directives: &[Directive], id: &str) -> (Vec<Value>, &'static str) {
     let mut content = Vec::new();
     for directive in directives {
-        let tool = |input: Value| json!({"type": "tool_use", "id": format!("toolu_{id}"), "name": "Bash", "input": input});
+        let tool =
+            |input: Value| json!({"type": "tool_use", "id": format!("toolu_{id}"), "name": "Bash", "input": input});
         match directive {
             Directive::Text(text) => content.push(json!({"type": "text", "text": text})),
             Directive::Bash(command) => {
                 content.push(tool(json!({"command": command, "description": "Run a scripted command"})));
             }
-            Directive::Background(command) => content.push(tool(
-                json!({"command": command, "description": "Run in background", "run_in_background": true}),
-            )),
+            Directive::Background(command) => content
+                .push(tool(json!({"command": command, "description": "Run in background", "run_in_background": true}))),
             Directive::Error(..) | Directive::Hang | Directive::Gate(_) => {}
         }
     }
