@@ -334,11 +334,11 @@ mod tests {
         let address = listener.local_addr().expect("a bound listener has an address");
         let server = super::super::wait::background(async move {
             let (stream, _) = listener.accept().await.expect("the test connects");
+            #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
             let echo = |_: &_, mut response: Response<()>| {
                 response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
                 Ok(response)
             };
-            #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
             let accepted = tokio_tungstenite::accept_hdr_async(stream, echo).await;
             let mut socket = accepted.expect("the test speaks WebSocket");
             let _ = socket.send(Message::text(r#"{"type":"hello","epoch":"e"}"#)).await;
