@@ -3,4 +3,8 @@
 #[cfg(test)]
 mod claude_direct;
 #[cfg(test)]
+mod restart;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod turns;

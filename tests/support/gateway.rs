@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -169,11 +169,16 @@ impl Gateway {
         found
     }
 
-    /// Runs another subcommand on the same data; its standard output. Fails when it does.
-    pub(crate) async fn cli(&self, args: &[&str]) -> String {
+    /// Runs another subcommand on the same data, to its end.
+    pub(crate) async fn run(&self, args: &[&str]) -> Output {
         let mut command = tokio::process::Command::from(self.command(args));
-        let output = within(&format!("`breakglass {}`", args.join(" ")), command.kill_on_drop(true).output()).await;
-        let output = output.expect("the program starts");
+        command.env("BREAKGLASS_LISTEN", "127.0.0.1:0").kill_on_drop(true);
+        within(&format!("`breakglass {}`", args.join(" ")), command.output()).await.expect("the program starts")
+    }
+
+    /// The same for one that must succeed; its standard output.
+    pub(crate) async fn cli(&self, args: &[&str]) -> String {
+        let output = self.run(args).await;
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "breakglass {} ended with {}: {stderr}", args.join(" "), output.status);
         String::from_utf8(output.stdout).expect("the program prints UTF-8")
@@ -187,14 +192,18 @@ impl Gateway {
 
     /// Kills the gateway's process, and only it, without a chance to say or save anything.
     pub(crate) async fn kill_9(&mut self) {
-        process::signal(self.pid(), Signal::KILL);
-        self.ended(PATIENCE).await;
+        self.stop_with(Signal::KILL, PATIENCE).await;
     }
 
     /// Asks the gateway to stop; how it ended.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
-        process::signal(self.pid(), Signal::TERM);
-        self.ended(STOP_LIMIT).await
+        self.stop_with(Signal::TERM, STOP_LIMIT).await
+    }
+
+    /// Sends the gateway a signal that is to end it within a limit; how it ended.
+    pub(crate) async fn stop_with(&mut self, signal: Signal, limit: Duration) -> ExitStatus {
+        process::signal(self.pid(), signal);
+        self.ended(limit).await
     }
 
     /// Starts it again on the same data and the same address, after [`Self::kill_9`] or [`Self::terminate`].

@@ -11,5 +11,6 @@ pub(crate) mod mock_api;
 pub(crate) mod mock_script;
 pub(crate) mod model;
 pub(crate) mod process;
+pub(crate) mod scene;
 pub(crate) mod viewer;
 pub(crate) mod wait;
