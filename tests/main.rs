@@ -8,3 +8,5 @@ mod restart;
 mod support;
 #[cfg(test)]
 mod turns;
+#[cfg(test)]
+mod wire;

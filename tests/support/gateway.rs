@@ -35,6 +35,7 @@ pub(crate) struct Builder {
     program: PathBuf,
     env: Vec<(String, String)>,
     may_leave_processes: bool,
+    public_url: Option<String>,
     root: TempDir,
 }
 
@@ -73,6 +74,12 @@ impl Builder {
         self.env("BREAKGLASS_MAX_TURNS", &turns.to_string())
     }
 
+    /// Names the address that people use; the gateway then shows no other, so its port is chosen beforehand.
+    pub(crate) fn public_url(mut self, url: &str) -> Self {
+        self.public_url = Some(url.to_owned());
+        self.env("BREAKGLASS_PUBLIC_URL", url)
+    }
+
     /// Does not mind what the turns leave behind; it is ended all the same.
     pub(crate) fn may_leave_processes(mut self) -> Self {
         self.may_leave_processes = true;
@@ -87,7 +94,8 @@ impl Builder {
 
     /// Starts it and waits for its sign-in line.
     pub(crate) async fn start(self) -> Gateway {
-        let mut gateway = Gateway { settings: self, child: None, address: None, token: None };
+        let address = self.public_url.is_some().then(free_address);
+        let mut gateway = Gateway { settings: self, child: None, address, token: None };
         gateway.spawn().await;
         gateway
     }
@@ -118,7 +126,13 @@ impl Gateway {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
-        Builder { program: env!("CARGO_BIN_EXE_breakglass").into(), env, may_leave_processes: false, root }
+        Builder {
+            program: env!("CARGO_BIN_EXE_breakglass").into(),
+            env,
+            may_leave_processes: false,
+            public_url: None,
+            root,
+        }
     }
 
     /// A gateway whose `claude` is the fake agent.
@@ -253,15 +267,19 @@ impl Gateway {
     }
 
     fn take_link(&mut self, link: &str) {
-        let rest = link.strip_prefix("http://").expect("a sign-in line is a link");
-        let (address, fragment) = rest.split_once('/').expect("a sign-in link has a path");
-        let address: SocketAddr = address.parse().expect("a sign-in link names the address");
+        let (base, fragment) = link.rsplit_once('/').expect("a sign-in line is a link");
         match (&self.token, fragment.strip_prefix("#token=")) {
             (None, Some(token)) => self.token = Some(token.to_owned()),
             (Some(_), None) => assert_eq!(fragment, "", "a later sign-in link is bare"),
             (None, None) => panic!("the first sign-in link carries no token: {link}"),
             (Some(_), Some(_)) => panic!("a later start shows a token again"),
         }
+        if let Some(public) = &self.settings.public_url {
+            assert_eq!(base, public);
+            return;
+        }
+        let address = base.strip_prefix("http://").and_then(|address| address.parse().ok());
+        let address: SocketAddr = address.unwrap_or_else(|| panic!("a sign-in link names the address: {link}"));
         assert!(self.address.is_none_or(|earlier| earlier == address), "it listens elsewhere: {link}");
         self.address = Some(address);
     }
@@ -293,13 +311,19 @@ impl Gateway {
     }
 }
 
+/// A port that was free a moment ago.
+fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("a bound listener has an address")
+}
+
 /// Reads standard output to its end, so that the gateway never blocks on it; passes on the lines that are links.
 fn sign_in_links(child: &mut Child) -> mpsc::UnboundedReceiver<String> {
     let (links, received) = mpsc::unbounded_channel();
     let stdout = child.stdout.take().expect("standard output is a pipe");
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if line.starts_with("http://") {
+            if line.starts_with("http://") || line.starts_with("https://") {
                 let _ = links.send(line);
             }
         }

@@ -186,6 +186,19 @@ impl Events {
         }
     }
 
+    /// The events up to and with the first record that fits.
+    pub(crate) async fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            let event = self.next().await.expect("the stream goes on until the record comes");
+            let record: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
+            events.push(event);
+            if fits(&record) {
+                return events;
+            }
+        }
+    }
+
     fn take_block(&mut self) -> Option<String> {
         let end = self.buffer.windows(2).position(|two| two == b"\n\n")?;
         let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
