@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod claude_direct;
 #[cfg(test)]
+mod real_claude;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod support;

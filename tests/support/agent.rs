@@ -147,12 +147,6 @@ impl FakeAgent {
             .await
     }
 
-    /// Waits until that process is gone.
-    pub(crate) async fn gone(&self, name: &str) {
-        let pid = self.pid(name).await;
-        eventually(&format!("process `{name}` to be gone"), || (!process::is_alive(pid)).then_some(())).await;
-    }
-
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -57,11 +57,17 @@ impl Builder {
     }
 
     /// Uses the real agent program, in a home of its own, with the mock as its API.
-    pub(crate) fn real_claude(mut self, api: &MockApi) -> Self {
+    pub(crate) fn real_claude(self, api: &MockApi) -> Self {
         let home = self.root.path().join("home");
         claude::make_home(&home);
-        self.env.extend(claude::environment(&home, api));
-        self.claude(&claude::program())
+        let variables = claude::environment(&home, api);
+        let with_variables = variables.iter().fold(self, |settings, (name, value)| settings.env(name, value));
+        with_variables.claude(&claude::program())
+    }
+
+    /// Names the agent that the program is told to be (`--agent`).
+    pub(crate) fn agent_name(self, name: &str) -> Self {
+        self.env("BREAKGLASS_AGENT", name)
     }
 
     /// Stops a turn after so many seconds.
@@ -133,11 +139,6 @@ impl Gateway {
             public_url: None,
             root,
         }
-    }
-
-    /// A gateway whose `claude` is the fake agent.
-    pub(crate) async fn with(agent: &FakeAgent) -> Self {
-        Self::builder().agent(agent).start().await
     }
 
     /// Where it listens.
@@ -363,10 +364,10 @@ mod tests {
     fn stand_in(dir: &TempDir) -> PathBuf {
         let body = r#"#!/bin/sh
 case $1 in token) echo hint; echo "made-$3-$5"; exit ;; esac
+trap 'exit 7' TERM
+[ "$BREAKGLASS_LEAVE" ] && setsid sleep 600 >/dev/null 2>&1 &
 if [ -e "$BREAKGLASS_DATA" ]; then echo "http://${BREAKGLASS_LISTEN}/"; else
   mkdir "$BREAKGLASS_DATA"; echo hello; echo 'http://127.0.0.1:4242/#token=secret'; fi
-[ "$BREAKGLASS_LEAVE" ] && setsid sleep 600 >/dev/null 2>&1 &
-trap 'exit 7' TERM
 while :; do sleep 0.02; done
 "#;
         let path = dir.path().join("stand-in");

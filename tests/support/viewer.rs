@@ -230,6 +230,15 @@ impl Viewer {
         self.event(session, &format!("seq {seq}"), |record| record.seq() >= seq).await;
     }
 
+    /// Waits until a seq has come, or the connection ends before.
+    pub(crate) async fn until_seq_or_closed(&mut self, session: &str, seq: u64) -> Result<(), Closed> {
+        while self.model.log(session).is_none_or(|log| log.last() < seq) {
+            let deadline = Instant::now() + PATIENCE;
+            self.receive(&format!("seq {seq}"), deadline).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until this attach has caught up.
     pub(crate) async fn caught_up(&mut self, session: &str) {
         if !self.model.log(session).is_some_and(SessionLog::is_caught_up) {

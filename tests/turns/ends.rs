@@ -13,7 +13,7 @@ use crate::support::process;
 use crate::support::scene::Scene;
 use crate::support::viewer::kinds;
 
-fn failed(exit_code: Value) -> Value {
+fn failed(exit_code: &Value) -> Value {
     json!({"kind": "turn_end", "outcome": "error", "exit_code": exit_code})
 }
 
@@ -32,22 +32,22 @@ async fn failure_of(body: &str) -> (String, Value) {
 async fn a_failing_agent_is_quoted_before_the_turn_ends() {
     assert_eq!(
         failure_of("init; echo '  boom: disk  ' >&2; exit 3").await,
-        ("boom: disk".to_owned(), failed(json!(3)))
+        ("boom: disk".to_owned(), failed(&json!(3)))
     );
-    assert_eq!(failure_of("init; text hi; exit 4").await, ("exit 4".to_owned(), failed(json!(4))));
+    assert_eq!(failure_of("init; text hi; exit 4").await, ("exit 4".to_owned(), failed(&json!(4))));
 }
 
 #[tokio::test]
 async fn the_first_500_characters_of_stderr_are_quoted_however_much_there_is() {
     let (error, end) = failure_of("init; printf 'é%.0s' $(seq 600) >&2; flood_stderr 5000000; exit 1").await;
     assert_eq!((error.chars().count(), error.chars().all(|one| one == 'é')), (500, true), "{error}");
-    assert_eq!(end, failed(json!(1)));
+    assert_eq!(end, failed(&json!(1)));
 }
 
 #[tokio::test]
 async fn an_agent_ended_by_a_signal_has_no_exit_code() {
     let (error, end) = failure_of("init; kill -KILL $$").await;
-    assert_eq!((error.is_empty(), end), (false, failed(Value::Null)));
+    assert_eq!((error.is_empty(), end), (false, failed(&Value::Null)));
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn an_agent_that_calls_its_own_result_a_failure_did_not_end_well() {
     );
     let mut scene = Scene::with(&agent).await;
     let events = scene.viewer.turn(&scene.session, "go").await;
-    assert_eq!(end(&events), failed(json!(0)));
+    assert_eq!(end(&events), failed(&json!(0)));
 }
 
 #[tokio::test]
