@@ -72,12 +72,12 @@ impl Builder {
 
     /// Stops a turn after so many seconds.
     pub(crate) fn turn_timeout_s(self, seconds: u32) -> Self {
-        self.env("BREAKGLASS_TURN_TIMEOUT", &seconds.to_string())
+        self.env("BREAKGLASS_TURN_TIMEOUT_SECONDS", &seconds.to_string())
     }
 
     /// Lets so many turns run at once.
     pub(crate) fn max_turns(self, turns: u32) -> Self {
-        self.env("BREAKGLASS_MAX_TURNS", &turns.to_string())
+        self.env("BREAKGLASS_MAX_CONCURRENT_TURNS", &turns.to_string())
     }
 
     /// Names the address that people use; the gateway then shows no other, so its port is chosen beforehand.

@@ -50,7 +50,7 @@ async fn after_and_tail_show_exactly_what_they_say() {
 #[tokio::test]
 async fn a_second_attach_starts_again_from_its_own_place() {
     let mut scene = Scene::drill().await;
-    scene.viewer.turn(&scene.session, "[[speed:max]] [[events:2000 size:100]]").await;
+    scene.viewer.turn(&scene.session, "[[events:2000 size:100]]").await;
     let mut viewer = Viewer::connect(&scene.gateway).await;
     // The model fails on any frame of an attach that was replaced: its seqs would not be due.
     for after in [0, 1000, 3, 0, 1900] {
@@ -115,7 +115,7 @@ async fn whenever_somebody_attaches_to_a_running_turn_all_see_the_same() {
 #[tokio::test]
 async fn every_door_shows_the_same_bytes() {
     let mut scene = Scene::drill().await;
-    scene.viewer.turn(&scene.session, "[[text:é \"quoted\" \\ <b>]] [[events:50 size:200]] [[speed:max]]").await;
+    scene.viewer.turn(&scene.session, "[[text:é \"quoted\" \\ <b>]] [[events:50 size:200]]").await;
     let live = scene.viewer.whole_log(&scene.session);
     let mut late = Viewer::connect(&scene.gateway).await;
     late.attach(&scene.session, 0).await;

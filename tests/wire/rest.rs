@@ -82,8 +82,8 @@ async fn the_list_pages_from_the_latest_activity_and_can_be_searched() {
 #[tokio::test]
 async fn events_page_forwards_and_backwards_without_hole_or_overlap() {
     let mut scene = Scene::drill().await;
-    let texts: String = (1..=2500).map(|number| format!("[[text:{number}]]")).collect();
-    let head = scene.viewer.turn(&scene.session, &texts).await.last().expect("events").seq();
+    let events = scene.viewer.turn(&scene.session, "[[events:2500 size:40]]").await;
+    let head = events.last().expect("events").seq();
     let http = scene.gateway.http();
     let path = format!("/api/sessions/{}/events", scene.session);
     let first = http.get(&path).await.json();
