@@ -47,6 +47,8 @@ pub(super) struct BadDirective {
 pub(super) struct Script {
     pub(super) settings: Settings,
     pub(super) steps: Vec<Step>,
+    /// The text beside them.
+    pub(super) prose: String,
 }
 
 /// Reads a prompt.
@@ -61,14 +63,18 @@ pub(super) fn parse(prompt: &str) -> Result<Script, BadDirective> {
             return Err(bad(format!("a prompt may hold {DIRECTIVES_MAX} directives")));
         }
         let end = found.end.ok_or_else(|| bad("is not closed by `]]`".to_owned()))?;
+        script.prose.push_str(found.before);
         add(&mut script, found.name, &found.text[found.value..end]).map_err(bad)?;
         rest = &found.text[end + 2..];
     }
+    script.prose.push_str(rest);
     Ok(script)
 }
 
 /// A directive, found.
 struct Found<'a> {
+    /// What stands before its `[[`.
+    before: &'a str,
     /// From behind the `[[` to the end of the prompt.
     text: &'a str,
     name: &'a str,
@@ -103,7 +109,7 @@ fn next(text: &str) -> Option<Found<'_>> {
         }
         let value = name_end + usize::from(behind.starts_with(':'));
         let end = closing(&rest[value..]).map(|at| value + at);
-        return Some(Found { text: rest, name, value, end });
+        return Some(Found { before: &text[..opening], text: rest, name, value, end });
     }
 }
 

@@ -119,10 +119,11 @@ pub(super) struct Play {
 impl Play {
     /// What a prompt asks for; `earlier` are the prompts before it in the conversation.
     pub(super) fn of(prompt: &str, earlier: &[String]) -> Result<Self, BadDirective> {
-        let directive::Script { settings, mut steps } = directive::parse(prompt)?;
+        let directive::Script { settings, mut steps, prose } = directive::parse(prompt)?;
         if steps.is_empty() {
             let resumed = (!earlier.is_empty()).then_some(Step::Recall);
-            steps = resumed.into_iter().chain(scenes::recovery(prompt, earlier)).collect();
+            let asked = if prose.trim().is_empty() { prompt } else { &prose };
+            steps = resumed.into_iter().chain(scenes::recovery(asked, earlier)).collect();
         }
         Ok(Self { settings, steps, recollection: recollection(earlier) })
     }

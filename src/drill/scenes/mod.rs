@@ -16,10 +16,10 @@ use serde_json::json;
 use super::play::{Step, ToolUse, quote};
 
 /// How long a tool runs that is not told to take longer, milliseconds.
-const TOOL_MS: u64 = 1_000;
+const TOOL_MS: u64 = 1_200;
 /// Thinking before a text: so long at least, and so much more for each of its characters, milliseconds.
 const THINK_MS: u64 = 600;
-const THINK_CHAR_MS: u64 = 7;
+const THINK_CHAR_MS: u64 = 8;
 
 struct Recovery {
     /// Words in a prompt that ask for it.
@@ -87,8 +87,12 @@ pub(super) fn recovery(prompt: &str, earlier: &[String]) -> Vec<Step> {
         "This is a rehearsal: what follows is made up, and nothing on this machine is touched.\n\nYou asked: {}.",
         quote(prompt)
     );
-    let tale = tell(Tale::default().say(&opening));
-    tale.say("(End of the rehearsal. No command was run.)").0
+    let mut steps = tell(Tale::default().say(&opening)).0;
+    // Not a text of its own: the result repeats the last text, and that should be the summary.
+    if let Some(Step::Say(summary)) = steps.last_mut() {
+        summary.push_str("\n\n(End of the rehearsal. No command was run.)");
+    }
+    steps
 }
 
 /// A step in a checklist.

@@ -51,8 +51,13 @@ fn a_recovery_looks_like_one() {
         let failures = bodies.iter().filter(|body| body["kind"] == "tool_result" && body["is_error"] == true).count();
         assert_eq!(failures, 1, "{prompt}");
         let texts: Vec<&str> = bodies.iter().filter_map(|body| body["text"].as_str()).collect();
-        assert!(texts[0].contains("rehearsal") && texts[0].contains(&prompt[..9]), "{}", texts[0]);
-        assert!(texts.last().unwrap().contains("End of the rehearsal") && texts.len() >= 5);
+        assert!(texts[0].contains("rehearsal") && texts[0].contains(&format!("“{prompt}”")), "{}", texts[0]);
+        let summary = texts.last().unwrap();
+        assert!(
+            summary.contains("**") && summary.ends_with("(End of the rehearsal. No command was run.)"),
+            "{summary}"
+        );
+        assert!(texts.len() >= 5 && bodies.last().unwrap()["result"] == *summary);
     }
 }
 

@@ -1,7 +1,9 @@
 //! The drill as a process: real signals, a real pipe. The process is this test program, told to run `child` only; what the
 //! test harness prints around it is no JSON and is skipped, as a gateway would.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,28 +11,38 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::agent::translate::line;
 use crate::drill::run_here;
 
+/// The file by which the child knows that it was started by one of us.
+const MARKER: &str = "this-is-a-drill";
+
 /// Not a test: what the child process does. The prompt comes on stdin.
 #[test]
 #[ignore = "run by the other tests of this module, in a process of its own"]
 fn child() {
+    if !Path::new(MARKER).exists() {
+        return; // somebody runs the ignored tests too
+    }
     let args = ["-p", "--verbose"].map(str::to_owned).into();
     let code = run_here(args).unwrap();
     std::process::exit(code.into());
 }
 
 /// Killed when dropped, whatever a test finds.
-struct Drill(Child, tempfile::TempDir);
+struct Drill {
+    process: Child,
+    _folder: tempfile::TempDir,
+}
 
 impl Drop for Drill {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
 impl Drill {
     fn start(prompt: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(MARKER), "").unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--ignored", "--nocapture", "drill::tests::process::child"])
             .current_dir(dir.path())
@@ -40,21 +52,21 @@ impl Drill {
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(prompt.as_bytes()).unwrap();
-        Self(child, dir)
+        Self { process: child, _folder: dir }
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.0), signal).unwrap();
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
     /// The kinds of the events up to the text `go`, or to the end.
-    fn kinds(&mut self, until_go: Until) -> Vec<&'static str> {
+    fn kinds(&mut self, until: Until) -> Vec<&'static str> {
         let mut kinds = Vec::new();
-        let mut out = BufReader::new(self.0.stdout.as_mut().unwrap());
+        let mut out = BufReader::new(self.process.stdout.as_mut().unwrap());
         let mut text = Vec::new();
         while out.read_until(b'\n', &mut text).unwrap() > 0 {
             kinds.extend(line(&text).events.iter().map(|event| event.body.kind()));
-            if until_go == Until::Go && kinds.last() == Some(&"text") {
+            if until == Until::Go && kinds.last() == Some(&"text") {
                 break;
             }
             text.clear();
@@ -63,14 +75,14 @@ impl Drill {
     }
 
     fn end(&mut self) -> (ExitStatus, String) {
-        let status = self.0.wait().unwrap();
+        let status = self.process.wait().unwrap();
         let mut err = String::new();
-        self.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        self.process.stderr.take().unwrap().read_to_string(&mut err).unwrap();
         (status, err)
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
     Go,
     End,
@@ -108,7 +120,7 @@ fn the_deaf_hear_neither() {
 fn it_ends_quietly_when_nobody_reads() {
     let mut drill = Drill::start("[[text:go]][[events:10000000]]");
     drill.kinds(Until::Go);
-    drop(drill.0.stdout.take());
+    drop(drill.process.stdout.take());
     let (status, err) = drill.end();
     assert_eq!((status.code(), err.as_str()), (Some(0), ""));
 }
