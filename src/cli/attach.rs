@@ -11,8 +11,10 @@ use crate::config::ClientSettings;
 use crate::ids::Seq;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The connection is opened again for ever; nothing is shown twice and nothing is missed. Ctrl-C leaves; \
-                        it never stops the turn (`breakglass stop` does).", after_long_help = remote::STATUSES)]
+#[command(after_help = format!(
+    "The connection is opened again for ever; nothing is shown twice and nothing is missed. Ctrl-C leaves, which never \
+     stops the turn: `breakglass stop` does.\n\n{}", remote::STATUSES
+))]
 pub(super) struct AttachArgs {
     /// Which session: its id, the beginning of its id, or `last`
     session: String,

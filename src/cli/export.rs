@@ -16,8 +16,9 @@ use crate::config::ClientSettings;
 const EXIT_SIGNAL: u8 = 128;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The log holds what the agent saw, secrets too: a file is made readable for its owner only.",
-          after_long_help = remote::STATUSES)]
+#[command(after_help = format!(
+    "The log holds what the agent saw, secrets too: a file is made readable for its owner only.\n\n{}", remote::STATUSES
+))]
 pub(super) struct ExportArgs {
     /// Which session: its id, the beginning of its id, or `last`
     session: String,

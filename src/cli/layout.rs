@@ -48,16 +48,15 @@ pub(super) fn expand_tabs(line: &str) -> String {
     out
 }
 
-/// A line as several that fit, broken at spaces, indented as it was. A word that does not fit stays whole, so that it can be
-/// copied.
+/// A line as several that fit, broken at spaces, indented as it was; an item of a list hangs from its mark. A word that does
+/// not fit stays whole, so that it can be copied.
 pub(super) fn wrap(line: &str, wide: usize) -> Vec<String> {
     if columns(line) <= wide {
         return vec![line.to_owned()];
     }
-    let indent: String = line.chars().take_while(|c| *c == ' ').collect();
+    let (mut current, indent) = indents(line);
     let mut lines = Vec::new();
-    let mut current = indent.clone();
-    let mut at = columns(&indent);
+    let mut at = columns(&current);
     let mut is_empty = true;
     for word in line.split(' ').filter(|word| !word.is_empty()) {
         let word_columns = columns(word);
@@ -76,6 +75,17 @@ pub(super) fn wrap(line: &str, wide: usize) -> Vec<String> {
     }
     lines.push(current);
     lines
+}
+
+/// What the first line of a wrapped one begins with, and what the others do.
+fn indents(line: &str) -> (String, String) {
+    let spaces: String = line.chars().take_while(|c| *c == ' ').collect();
+    let word = line.trim_start_matches(' ').split(' ').next().unwrap_or_default();
+    let is_number = |word: &str| !word.is_empty() && word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let is_mark = matches!(word, "-" | "*" | "\u{2022}") || word.strip_suffix('.').is_some_and(is_number);
+    let hanging = if is_mark { " ".repeat(columns(word) + 1) } else { String::new() };
+    let others = format!("{spaces}{hanging}");
+    (spaces, others)
 }
 
 /// The beginning of a line that fits, marked when something was cut.
@@ -104,6 +114,8 @@ mod tests {
         assert_eq!(wrap("see http://a.very.long/link now", 10), ["see", "http://a.very.long/link", "now"]);
         assert_eq!(wrap("a  table   stays", 20), ["a  table   stays"]);
         assert_eq!(wrap("", 5), [""]);
+        assert_eq!(wrap(" - one two", 7), [" - one", "   two"]);
+        assert_eq!(wrap("10. one two", 8), ["10. one", "    two"]);
         assert_eq!(wrap("漢字 漢字", 5), ["漢字", "漢字"]);
     }
 

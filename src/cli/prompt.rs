@@ -1,6 +1,7 @@
 //! `breakglass prompt`: one turn, asked for once however the network behaves, and shown to its end.
 
 use std::io::{IsTerminal, Read};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -24,6 +25,8 @@ const EXIT_CANCELLED: u8 = 2;
 const EXIT_TIMEOUT: u8 = 124;
 /// Left by Ctrl-C: what a shell says of a program that SIGINT ended.
 const EXIT_LEFT: u8 = 130;
+/// Ctrl-C waits so long for a stdout that takes nothing.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
 /// The longest title that is made from a prompt, characters.
 const TITLE_CHARS: usize = 60;
 
@@ -95,8 +98,7 @@ async fn run(config: ClientConfig, mut view: View, prompt: Prompt, no_follow: Op
         asked = ask(&mut link, &mut view, prompt) => asked?,
         _ = tokio::signal::ctrl_c() => {
             let text = format!("left; it may be that the prompt was accepted: `breakglass attach {session}` shows it");
-            view.screen.say(Ink::Notable, &text).await?;
-            return Ok(EXIT_LEFT);
+            return Ok(leave(&mut view, &text).await);
         }
     };
     let Asked { accepted, epoch } = asked;
@@ -116,9 +118,14 @@ async fn run(config: ClientConfig, mut view: View, prompt: Prompt, no_follow: Op
     if let Some(outcome) = followed {
         return Ok(status(outcome));
     }
-    let text = "left; the turn goes on: `breakglass attach` shows it, `breakglass stop` stops it";
-    view.screen.say(Ink::Notable, &format!("{text} ({session})")).await?;
-    Ok(EXIT_LEFT)
+    let text = format!("left; the turn goes on in {session}: `breakglass attach` shows it, `breakglass stop` stops it");
+    Ok(leave(&mut view, &text).await)
+}
+
+/// Last words, which nothing may hold up: whoever reads stdout may have stopped reading.
+async fn leave(view: &mut View, text: &str) -> u8 {
+    let _unsaid = tokio::time::timeout(LEAVE_TIMEOUT, view.screen.say(Ink::Notable, text)).await;
+    EXIT_LEFT
 }
 
 fn status(outcome: Outcome) -> u8 {

@@ -3,11 +3,13 @@
 //! Invariant: whoever reads stdout gets whole lines in order; a reader who left ends the command quietly.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::BorrowedFd;
 
 use tokio::io::{AsyncWriteExt, Stdout};
 
 use super::Failure;
 use super::harmless::one_line;
+use super::layout::wrap;
 
 /// Written in pieces of at least this, while there is more to write, bytes.
 const PIECE_BYTES: usize = 64 << 10;
@@ -87,8 +89,7 @@ impl Screen {
 
     /// The width of the terminal now, columns; `None` where lines need not fit.
     pub(super) fn wide(&self) -> Option<usize> {
-        let size = self.is_terminal.then(|| rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()).flatten()?;
-        (size.ws_col > 0).then(|| usize::from(size.ws_col).max(COLUMNS_MIN))
+        self.is_terminal.then(|| columns_of(rustix::stdio::stdout())).flatten()
     }
 
     /// Whether something was put here that is not written yet.
@@ -127,9 +128,20 @@ impl Screen {
     /// Says a line on stderr, behind all that was put on stdout. It is made harmless here.
     pub(super) async fn say(&mut self, ink: Ink, text: &str) -> Result<(), Failure> {
         self.flush().await?;
-        let line = ink.paint(&format!("-- {}", one_line(text)), self.colours_beside);
-        // Nothing can be done about a closed stderr.
-        let _closed = writeln!(std::io::stderr(), "{line}");
+        let wide = columns_of(rustix::stdio::stderr()).unwrap_or(usize::MAX);
+        let mut mark = "-- ";
+        for line in wrap(&one_line(text), wide.saturating_sub(mark.len())) {
+            let line = ink.paint(&format!("{mark}{line}"), self.colours_beside);
+            // Nothing can be done about a closed stderr.
+            let _closed = writeln!(std::io::stderr(), "{line}");
+            mark = "   ";
+        }
         Ok(())
     }
+}
+
+/// The width of a terminal; `None` for anything else.
+fn columns_of(output: BorrowedFd<'_>) -> Option<usize> {
+    let columns = usize::from(rustix::termios::tcgetwinsize(output).ok()?.ws_col);
+    (columns > 0).then(|| columns.max(COLUMNS_MIN))
 }

@@ -21,7 +21,7 @@ const SHOWN: usize = 50;
 const ID_CHARS_MIN: usize = 8;
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_long_help = remote::STATUSES)]
+#[command(args_conflicts_with_subcommands = true, after_help = remote::STATUSES)]
 pub(super) struct SessionsArgs {
     /// All of them, those that were put away too; without it the latest 50
     #[arg(long)]
@@ -42,7 +42,7 @@ enum SessionsCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = remote::STATUSES)]
+#[command(after_help = remote::STATUSES)]
 struct NewArgs {
     /// What people call it [default: the beginning of its id]
     #[arg(long)]

@@ -16,8 +16,9 @@ use crate::protocol::server::{ErrorCode, Frame, RunningTurn};
 const EXIT_IDLE: u8 = 1;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Returns when the turn has ended: nothing that its agent started is alive then.",
-          after_long_help = remote::STATUSES)]
+#[command(after_help = format!(
+    "Returns when the turn has ended: nothing that its agent started is alive then.\n\n{}", remote::STATUSES
+))]
 pub(super) struct StopArgs {
     /// Which session: its id, the beginning of its id, or `last`
     session: String,

@@ -151,10 +151,13 @@ impl Transcript {
 
     fn result(&self, is_error: bool, result: &Value) -> Block {
         let text = prose(&as_text(result));
+        if text.trim().is_empty() {
+            return Block::default();
+        }
         if is_error {
             return self.flowing(Ink::Bad, &format!("! the agent reports a failure: {text}"), "  ");
         }
-        if text.trim().is_empty() || self.said.as_ref().is_some_and(|said| said.trim() == text.trim()) {
+        if self.said.as_ref().is_some_and(|said| said.trim() == text.trim()) {
             return Block::default();
         }
         self.flowing(Ink::Plain, &text, "")

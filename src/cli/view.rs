@@ -86,7 +86,7 @@ impl View {
             return Ok(());
         }
         self.lost = Some(Instant::now());
-        self.screen.say(Ink::Notable, &format!("connection lost ({}); trying again", lost.why)).await
+        self.screen.say(Ink::Notable, &format!("connection lost ({}); trying again, turns go on", lost.why)).await
     }
 
     /// Says that the connection is back, if it was lost.

@@ -173,3 +173,102 @@ impl Link {
         drop(mem::replace(&mut self.state, State::Waiting(Instant::now() + wait)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+    use super::*;
+    use crate::client::Credential;
+
+    const HELLO: &str = r#"{"type":"hello","protocol":1,"server":"s","epoch":"0190a6c8-7e1d-7cc0-9d3c-2f6b7a1e4d55","name":"n",
+        "role":"operator","limits":{"max_frame":1048576,"max_prompt":262144,"max_attached":256},"agents":[]}"#;
+
+    /// A gateway's half of connections, played by the test.
+    struct Played(TcpListener);
+
+    impl Played {
+        async fn begin() -> (Self, Link) {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+            let gateway = Gateway::new(address, Credential::new("secret").unwrap());
+            (Self(listener), Link::new(gateway))
+        }
+
+        async fn accept(&self) -> WebSocketStream<TcpStream> {
+            let (stream, _) = self.0.accept().await.unwrap();
+            let echo = |_: &_, mut answer: hyper::Response<()>| {
+                let protocol = crate::protocol::SUBPROTOCOL.parse().unwrap();
+                answer.headers_mut().insert("sec-websocket-protocol", protocol);
+                Ok(answer)
+            };
+            let mut socket = tokio_tungstenite::accept_hdr_async(stream, echo).await.unwrap();
+            socket.send(Message::text(HELLO)).await.unwrap();
+            socket
+        }
+
+        async fn opened(&self, link: &mut Link) -> WebSocketStream<TcpStream> {
+            let (socket, news) = tokio::join!(self.accept(), link.next());
+            assert!(matches!(news, Ok(News::Opened(_))), "{news:?}");
+            socket
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_pinged_then_dead_then_opened_again() {
+        let (played, mut link) = Played::begin().await;
+        let mut silent = played.opened(&mut link).await;
+        tokio::time::pause();
+        let began = Instant::now();
+        let News::Lost(lost) = link.next().await.unwrap() else { panic!("lost") };
+        assert_eq!((lost.why.as_str(), began.elapsed().as_secs()), ("nothing came for 40 s", 40));
+        assert_eq!(silent.next().await.unwrap().unwrap(), Message::text(r#"{"type":"ping"}"#));
+        tokio::time::resume();
+        played.opened(&mut link).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_speaks_stays() {
+        let (played, mut link) = Played::begin().await;
+        let mut socket = played.opened(&mut link).await;
+        tokio::time::pause();
+        for _ in 0..4 {
+            tokio::time::advance(Duration::from_secs(39)).await;
+            socket.send(Message::text(r#"{"type":"pong","id":1}"#)).await.unwrap();
+            assert!(matches!(link.next().await, Ok(News::Frame(Incoming::Reply(_)))));
+        }
+    }
+
+    #[tokio::test]
+    async fn close_codes_are_obeyed() {
+        for code in [1003, 1007, 1009, 4401] {
+            assert!(closed_with(code).await.is_err(), "{code}");
+        }
+        for code in [1000, 1001, 1011, 1012, 4000, 4408, 4410, 4429] {
+            assert!(matches!(closed_with(code).await, Ok(News::Lost(_))), "{code}");
+        }
+    }
+
+    async fn closed_with(code: u16) -> Result<News, GatewayError> {
+        let (played, mut link) = Played::begin().await;
+        let mut socket = played.opened(&mut link).await;
+        socket.close(Some(CloseFrame { code: code.into(), reason: "why".into() })).await.unwrap();
+        link.next().await
+    }
+
+    #[tokio::test]
+    async fn a_planned_restart_is_waited_for_as_asked() {
+        let (played, mut link) = Played::begin().await;
+        let mut socket = played.opened(&mut link).await;
+        socket.send(Message::text(r#"{"type":"restarting","reconnect_ms":7000}"#)).await.unwrap();
+        socket.close(Some(CloseFrame { code: 1012.into(), reason: "restart".into() })).await.unwrap();
+        assert!(matches!(link.next().await, Ok(News::Lost(_))));
+        let State::Waiting(until) = link.state else { panic!("waiting") };
+        let wait = until.duration_since(Instant::now());
+        assert!((Duration::from_secs(6)..Duration::from_secs(8)).contains(&wait), "{wait:?}");
+    }
+}

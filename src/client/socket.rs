@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::error::words;
@@ -132,7 +133,11 @@ fn known(message: Option<Result<Message, Error>>) -> Result<Option<Incoming>, En
         Some(Ok(Message::Close(Some(close)))) => {
             Err(End::Closed { code: close.code.into(), reason: close.reason.to_string() })
         }
-        Some(Ok(Message::Close(None))) | None => Err(End::Broken("the gateway closed the connection".to_owned())),
+        Some(Ok(Message::Close(None))) | None => Err(End::Broken("the gateway closed it".to_owned())),
+        // What a process that was killed leaves.
+        Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
+            Err(End::Broken("the gateway is gone".to_owned()))
+        }
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_))) => Ok(None),
         Some(Err(error)) => Err(End::Broken(words(&error))),
     }
