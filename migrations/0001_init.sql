@@ -6,7 +6,8 @@ CREATE TABLE meta (
     value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One conversation with one agent in one workspace. `head` is the seq of the newest event.
+-- One conversation with one agent in one workspace. `head` is the seq of the newest event. `conversation` is what
+-- the agent was told to call it, once it got going: the session's id, or another one when the agent had spoilt that.
 CREATE TABLE sessions (
     key INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -16,6 +17,7 @@ CREATE TABLE sessions (
     agent TEXT NOT NULL,
     model TEXT NOT NULL,
     started INTEGER NOT NULL DEFAULT 0,
+    conversation TEXT,
     archived INTEGER NOT NULL DEFAULT 0,
     head INTEGER NOT NULL DEFAULT 0,
     last_activity_ms INTEGER NOT NULL,

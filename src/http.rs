@@ -18,10 +18,8 @@ mod socket;
 mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, patch, post};
 use tower_http::compression::CompressionLayer;
@@ -29,14 +27,8 @@ use tower_http::compression::CompressionLayer;
 pub use accept::serve;
 pub use doors::Doors;
 
-use crate::protocol::PROMPT_BYTES_MAX;
 use crate::tasks::Tasks;
 use crate::ws::Door;
-
-/// A prompt, six times as long when every byte is escaped, and its frame.
-const BODY_BYTES_MAX: usize = PROMPT_BYTES_MAX * 6 + 4096;
-/// Time to read a body: a slow client is not waited for.
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What handlers need.
 #[derive(Clone)]
@@ -62,6 +54,7 @@ pub fn router(app: App) -> Router {
         .route("/sessions/{id}/cancel", post(api::cancel))
         .route("/sessions/{id}/export", get(export::export))
         .layer(CompressionLayer::new())
+        .fallback(api::nothing)
         // Not compressed: an event must not wait in a compressor.
         .route("/sessions/{id}/stream", get(stream::stream));
     Router::new()
@@ -73,7 +66,6 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), doors::check))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(doors::headers))
         .with_state(app)
 }

@@ -22,6 +22,11 @@ const LIST_DEFAULT: usize = 50;
 /// Sessions on a page of the list, at most.
 const LIST_MAX: usize = 200;
 
+/// No such address; told only to those who may ask.
+pub(super) async fn nothing(Caller(_): Caller) -> HttpError {
+    HttpError::new(ErrorCode::NotFound, "there is nothing at this address")
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Login {

@@ -53,6 +53,8 @@ pub struct Patch {
 pub struct SessionRow {
     /// Its key in the database.
     pub key: SessionKey,
+    /// What the agent was told to call the conversation, once it got going.
+    pub conversation: Option<SessionId>,
     /// Its summary; `viewers` is not the log's to know and stands at 0.
     pub state: SessionState,
 }
@@ -83,7 +85,7 @@ impl std::str::FromStr for ListCursor {
 
 const COLUMNS: &str =
     "SELECT s.key, s.id, s.title, s.created_ms, s.created_by, s.agent, s.model, s.started, s.archived, s.head,
-    s.last_activity_ms, t.id, t.by, t.accepted_ms FROM sessions s LEFT JOIN turns t ON t.key = s.running_turn";
+    s.last_activity_ms, t.id, t.by, t.accepted_ms, s.conversation FROM sessions s LEFT JOIN turns t ON t.key = s.running_turn";
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let turn = row.get::<_, Option<String>>(11)?.and_then(|id| id.parse::<TurnId>().ok());
@@ -105,7 +107,11 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         turn,
         viewers: 0,
     };
-    Ok(SessionRow { key: row.get(0)?, state })
+    Ok(SessionRow { key: row.get(0)?, conversation: parse_conversation(row, 14)?, state })
+}
+
+pub(super) fn parse_conversation(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<SessionId>> {
+    if row.get_ref(index)? == ValueRef::Null { Ok(None) } else { parse_id(row, index).map(Some) }
 }
 
 /// Reads an id column; a damaged one is an error, not a panic.

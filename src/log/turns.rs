@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use sha2::{Digest, Sha256};
 
 use super::append::{Appended, NewEvent, Place, append};
-use super::sessions::{SessionKey, parse_id};
+use super::sessions::{SessionKey, parse_conversation, parse_id};
 use super::{Log, LogError};
 use crate::clock::WallMs;
 use crate::ids::{PromptKey, Seq, SessionId, TurnId};
@@ -88,8 +88,8 @@ impl KnownPrompt {
 pub struct Progress {
     /// Bytes of the present attempt's spool that are in the log.
     pub spool_bytes: u64,
-    /// Whether the agent said which conversation it is in: the next turn resumes it.
-    pub started: bool,
+    /// The agent got going in this conversation: the next turn resumes it.
+    pub started: Option<SessionId>,
     /// The newest `result`'s `is_error`, if there was one among these.
     pub result_is_error: Option<bool>,
 }
@@ -117,8 +117,8 @@ pub struct UnfinishedTurn {
     pub by: String,
     /// The prompt.
     pub prompt: String,
-    /// Whether the session's conversation was opened.
-    pub started: bool,
+    /// The session's conversation with its agent, if one was opened.
+    pub conversation: Option<SessionId>,
 }
 
 fn sha256(text: &str) -> Vec<u8> {
@@ -190,7 +190,7 @@ fn read_unfinished(row: &Row<'_>) -> rusqlite::Result<UnfinishedTurn> {
         model: row.get(10)?,
         by: row.get(11)?,
         prompt,
-        started: row.get(13)?,
+        conversation: parse_conversation(row, 13)?,
     })
 }
 
@@ -229,8 +229,9 @@ impl Log {
                 "UPDATE turns SET spool_bytes = ?2, result_is_error = coalesce(?3, result_is_error) WHERE key = ?1",
             )?
             .execute((place.turn, progress.spool_bytes as i64, progress.result_is_error))?;
-            if progress.started {
-                tx.prepare_cached("UPDATE sessions SET started = 1 WHERE key = ?1")?.execute([place.session])?;
+            if let Some(conversation) = progress.started {
+                tx.prepare_cached("UPDATE sessions SET started = 1, conversation = ?2 WHERE key = ?1")?
+                    .execute((place.session, conversation.to_string()))?;
             }
             append_some(tx, place, &events)
         })
@@ -313,7 +314,7 @@ impl Log {
             connection
                 .prepare(
                     "SELECT t.key, t.id, s.key, s.id, t.attempt, t.spool_bytes, t.result_is_error, t.cancelled_by,
-                            t.accepted_ms, t.agent, t.model, t.by, e.record, s.started
+                            t.accepted_ms, t.agent, t.model, t.by, e.record, s.conversation
                      FROM turns t JOIN sessions s ON s.key = t.session
                      JOIN events e ON e.session = t.session AND e.seq = t.user_seq
                      WHERE t.ended_ms IS NULL ORDER BY t.key",

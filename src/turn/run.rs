@@ -15,6 +15,7 @@ use crate::agent::command::{self, Command, Conversation};
 use crate::agent::translate::{StartProblem, start_problem};
 use crate::clock::WallMs;
 use crate::config::AgentConfig;
+use crate::ids::SessionId;
 use crate::log::{Log, NewEvent, Place, Shared};
 use crate::protocol::event::{Body, State, Status, TurnEnd};
 use crate::turn::claim::Liveness;
@@ -24,7 +25,7 @@ use crate::turn::outcome::{Circumstances, Evidence, conclude};
 use crate::turn::persist::{Abandoned, persist};
 use crate::turn::spool::{EndReason, LaunchSpec, SPOOL_VERSION, SpoolDir};
 
-/// Resume, find it lost, open anew; or open, find it open, resume: two, and one to spare.
+/// Resume and find it lost, open it and find it half made, open another: no attempt can need a fourth.
 const ATTEMPTS_MAX: u32 = 3;
 /// The seed's `err.strip()[:500]`.
 const STDERR_CHARS: usize = 500;
@@ -61,8 +62,8 @@ pub struct Turn {
     pub attempt: u32,
     /// How far its import is.
     pub position: Position,
-    /// Whether the session's conversation was opened before.
-    pub started: bool,
+    /// The session's conversation with its agent, once one was opened.
+    pub conversation: Option<SessionId>,
     /// Somebody's wish to stop it, once it is in the log.
     pub stop: CancellationToken,
 }
@@ -114,6 +115,7 @@ impl Turn {
             log: &workshop.log,
             place: self.place,
             dir,
+            conversation: told(dir).unwrap_or(self.place.session_id),
             position: self.position,
             stop: &self.stop,
             stopping: &workshop.stopping,
@@ -184,15 +186,20 @@ impl Turn {
         })
     }
 
-    /// Opens or resumes: what the last attempt complained of decides, and without a complaint whether it was ever opened.
+    /// Opens or resumes: what earlier attempts complained of decides, and without a complaint whether it was ever opened. One
+    /// that can neither be resumed nor opened was killed while it was made: it is left behind for a new one.
     fn conversation(&self, workshop: &Workshop) -> Conversation {
-        let session = self.place.session_id;
-        let complaint = (self.attempt > 1).then(|| complaint(&self.spool(workshop, self.attempt - 1))).flatten();
-        match complaint {
-            Some(StartProblem::ConversationLost) => Conversation::Open(session),
-            Some(StartProblem::ConversationInUse) => Conversation::Resume(session),
-            None if self.started => Conversation::Resume(session),
-            None => Conversation::Open(session),
+        let known = self.conversation.unwrap_or(self.place.session_id);
+        let complaints: Vec<_> =
+            (1..self.attempt).filter_map(|attempt| complaint(&self.spool(workshop, attempt))).collect();
+        let lost = complaints.contains(&StartProblem::ConversationLost);
+        let in_use = complaints.contains(&StartProblem::ConversationInUse);
+        match (lost, in_use) {
+            (true, true) => Conversation::Open(SessionId::random()),
+            (true, false) => Conversation::Open(known),
+            (false, true) => Conversation::Resume(known),
+            (false, false) if self.conversation.is_some() => Conversation::Resume(known),
+            (false, false) => Conversation::Open(known),
         }
     }
 
@@ -201,7 +208,7 @@ impl Turn {
         let Evidence::Record(record) = evidence else { return None };
         let failed = record.reason == EndReason::Exited && record.exit_code.is_some_and(|code| code != 0);
         let may_again = self.attempt < ATTEMPTS_MAX && !self.stop.is_cancelled();
-        if !failed || self.position.started || !may_again {
+        if !failed || self.position.began || !may_again {
             return None;
         }
         complaint(dir)
@@ -262,6 +269,13 @@ fn because(error: impl std::fmt::Display) -> NotRunning {
 
 fn complaint(dir: &SpoolDir) -> Option<StartProblem> {
     start_problem(&dir.stderr_head(COMPLAINT_CHARS))
+}
+
+/// Which conversation this attempt's agent was told to open or resume.
+fn told(dir: &SpoolDir) -> Option<SessionId> {
+    let args = dir.spec().ok()?.args;
+    let flag = args.iter().position(|arg| arg == "--session-id" || arg == "--resume")?;
+    args.get(flag + 1)?.parse().ok()
 }
 
 fn make_folder(path: &std::path::Path) -> Result<(), String> {
