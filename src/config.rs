@@ -43,7 +43,7 @@ pub struct Settings {
     /// Turns that may run at the same time, in all sessions together
     #[arg(long, global = true, env = "BREAKGLASS_MAX_CONCURRENT_TURNS", value_name = "COUNT", default_value = "4")]
     pub max_concurrent_turns: String,
-    /// Address that people use when a proxy stands in front, such as https://breakglass.example.org
+    /// Address that people use when a proxy stands in front, such as `https://breakglass.example.org`
     #[arg(long, global = true, env = "BREAKGLASS_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
     /// What is logged on stderr, as in `info` or `breakglass=debug`

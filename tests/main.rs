@@ -9,6 +9,8 @@ mod replay;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod turn;

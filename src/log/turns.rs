@@ -8,9 +8,11 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use sha2::{Digest, Sha256};
 
 use super::append::{Appended, NewEvent, Place, append};
+use super::epoch::HighWater;
 use super::sessions::{SessionKey, parse_conversation, parse_id};
 use super::{Log, LogError};
 use crate::clock::WallMs;
+use crate::hub::Hub;
 use crate::ids::{PromptKey, Seq, SessionId, TurnId};
 use crate::protocol::event::{Body, Record, TurnEnd};
 use crate::protocol::server::Accepted;
@@ -283,14 +285,14 @@ impl Log {
     /// # Errors
     /// When the log cannot be written.
     pub async fn end_turn(&self, place: Place, events: &Shared, end: TurnEnd) -> Result<(), LogError> {
-        let events = events.clone();
-        self.step(place, move |tx| {
+        let (events, hub) = (events.clone(), self.hub.clone());
+        let work = move |tx: &Transaction<'_>| {
             let now = WallMs::now().0;
             let first = tx
                 .prepare_cached("UPDATE turns SET outcome = ?2, ended_ms = ?3 WHERE key = ?1 AND ended_ms IS NULL")?
                 .execute((place.turn, end.outcome.as_str(), now))?;
             if first == 0 {
-                return Ok(None);
+                return Ok((None, HighWater::measure(tx)?));
             }
             tx.prepare_cached("UPDATE sessions SET running_turn = NULL WHERE key = ?1 AND running_turn = ?2")?
                 .execute((place.session, place.turn))?;
@@ -300,9 +302,12 @@ impl Log {
                 Some(appended) => appended.chunks.extend(last.chunks),
                 None => appended = Some(last),
             }
-            Ok(appended)
-        })
-        .await
+            Ok((appended, HighWater::measure(tx)?))
+        };
+        let publish = move |(appended, _): &(Option<Appended>, i64)| publish(&hub, place, appended.as_ref());
+        let (_, high_water) = self.db.writer.write_then(work, publish).await?;
+        self.high_water.remember(high_water).await;
+        Ok(())
     }
 
     /// Every turn without a `turn_end`.
@@ -331,13 +336,14 @@ impl Log {
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<Appended>> + Send + 'static,
     {
         let hub = self.hub.clone();
-        let publish = move |appended: &Option<Appended>| {
-            if let Some(appended) = appended {
-                hub.publish(place.session_id, appended.chunks.clone());
-            }
-        };
-        self.db.writer.write_then(work, publish).await?;
+        self.db.writer.write_then(work, move |appended| publish(&hub, place, appended.as_ref())).await?;
         Ok(())
+    }
+}
+
+fn publish(hub: &Hub, place: Place, appended: Option<&Appended>) {
+    if let Some(appended) = appended {
+        hub.publish(place.session_id, appended.chunks.clone());
     }
 }
 

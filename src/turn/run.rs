@@ -1,7 +1,7 @@
 //! One turn from its prompt to its evidence: which conversation, how many attempts, launched here or found.
 //!
 //! Invariant: the agent is run again only when it said that it did nothing (its conversation was lost, or was open already),
-//! and at most [`ATTEMPTS_MAX`] times; an attempt that any gateway launched is never launched again.
+//! and at most `ATTEMPTS_MAX` times; an attempt that any gateway launched is never launched again.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
