@@ -158,21 +158,27 @@ impl Turn {
     async fn launch(&self, workshop: &Workshop, dir: &SpoolDir) -> Result<Supervisor, NotRunning> {
         let workspace = workshop.folders.workspaces.join(self.place.session_id.to_string());
         make_folder(&workspace).map_err(because)?;
-        let command = self.command(workshop)?;
+        // A gateway that died before it could launch has written down what to run; that is what was meant.
+        if !dir.is_created() {
+            let command = self.command(workshop)?;
+            dir.create(&self.spec(workshop, &command, workspace), command.stdin.as_deref()).map_err(because)?;
+        }
+        launch(dir, &workshop.agent.environment).await.map_err(because)
+    }
+
+    fn spec(&self, workshop: &Workshop, command: &Command, workspace: PathBuf) -> LaunchSpec {
         let left = workshop.timeout.saturating_sub(Duration::from_millis(self.accepted.elapsed_ms()));
-        let spec = LaunchSpec {
+        LaunchSpec {
             version: SPOOL_VERSION,
             turn: self.place.turn_id,
             attempt: self.attempt,
-            program: command.program,
-            args: command.args,
+            program: command.program.clone(),
+            args: command.args.clone(),
             stdin: command.stdin.is_some(),
             workspace,
             // 0 would mean without end.
             timeout_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1),
-        };
-        dir.create(&spec, command.stdin.as_deref()).map_err(because)?;
-        launch(dir, &workshop.agent.environment).await.map_err(because)
+        }
     }
 
     fn command(&self, workshop: &Workshop) -> Result<Command, NotRunning> {
