@@ -27,7 +27,8 @@ fn readme_and_help_list_the_same_settings() {
 
 #[test]
 fn a_bad_setting_ends_in_one_line_with_status_64() {
-    let table: [(&[&str], &[(&str, &str)], &str); 14] = [
+    type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
+    let table: [Case; 14] = [
         (&["serve", "--listen", "nowhere"], &[], "--listen"),
         (&[], &[("BREAKGLASS_LISTEN", "127.0.0.1:99999")], "--listen"),
         (&[], &[("BREAKGLASS_DATA", "")], "data"),

@@ -17,7 +17,7 @@ use crate::clock::WallMs;
 use crate::config::AgentConfig;
 use crate::ids::SessionId;
 use crate::log::{Log, NewEvent, Place, Shared};
-use crate::protocol::event::{Body, State, Status, TurnEnd};
+use crate::protocol::event::{Body, Outcome, State, Status, TurnEnd};
 use crate::turn::claim::Liveness;
 use crate::turn::import::{Folders, Import, Position};
 use crate::turn::launch::{Supervisor, launch};
@@ -76,6 +76,15 @@ pub struct Ended {
     pub end: TurnEnd,
     /// The spools, to be archived.
     pub spools: Vec<SpoolDir>,
+}
+
+impl Ended {
+    /// The same end for a turn that somebody stopped while its end was on the way here.
+    #[must_use]
+    pub fn as_cancelled(self) -> Self {
+        let events = Shared::from([]);
+        Self { events, end: TurnEnd { outcome: Outcome::Cancelled, ..self.end }, spools: self.spools }
+    }
 }
 
 impl Turn {
