@@ -21,7 +21,8 @@ CREATE TABLE sessions (
     archived INTEGER NOT NULL DEFAULT 0,
     head INTEGER NOT NULL DEFAULT 0,
     last_activity_ms INTEGER NOT NULL,
-    running_turn INTEGER REFERENCES turns (key)
+    running_turn INTEGER REFERENCES turns (key),
+    last_outcome TEXT
 ) STRICT;
 
 CREATE INDEX sessions_by_activity ON sessions (last_activity_ms DESC, key DESC);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::agent::command as agent_command;
+use crate::presets::{self, Preset};
 
 /// The settings as they were given. One list for `--help`, for flags and for variables.
 #[derive(Debug, Clone, Args)]
@@ -46,6 +47,9 @@ pub struct Settings {
     /// Address that people use when a proxy stands in front, such as `https://breakglass.example.org`
     #[arg(long, global = true, env = "BREAKGLASS_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// File of prompts to begin with (TOML: `[[preset]]` with `label` and `prompt`) [default: a set for the usual incident]
+    #[arg(long, global = true, env = "BREAKGLASS_PRESETS", value_name = "FILE")]
+    pub presets: Option<PathBuf>,
     /// What is logged on stderr, as in `info` or `breakglass=debug`
     #[arg(long, global = true, env = "BREAKGLASS_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
@@ -144,6 +148,8 @@ pub struct Config {
     pub turns_max: usize,
     /// The address that people use, when it is not the one that is listened on.
     pub public_url: Option<PublicUrl>,
+    /// Prompts to begin with.
+    pub presets: Vec<Preset>,
 }
 
 /// A turn time-out beyond this is a mistake, seconds (30 days).
@@ -186,6 +192,7 @@ impl Settings {
             agent,
             turn_timeout: Duration::from_secs(seconds),
             turns_max: usize::try_from(turns_max).unwrap_or(usize::MAX),
+            presets: self.read_presets()?,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
         })
     }
@@ -196,6 +203,11 @@ impl Settings {
     /// [`BadSetting`] when it is empty.
     pub fn data_paths(&self) -> Result<DataPaths, BadSetting> {
         Ok(DataPaths { root: non_empty("--data", &self.data)?.to_owned() })
+    }
+
+    fn read_presets(&self) -> Result<Vec<Preset>, BadSetting> {
+        let Some(path) = &self.presets else { return Ok(presets::usual()) };
+        presets::read(path).map_err(|error| BadSetting { setting: "--presets", problem: error.to_string() })
     }
 
     fn listen_address(&self) -> Result<SocketAddr, BadSetting> {
@@ -252,7 +264,8 @@ struct Folder<'a>(&'a Path);
 
 impl Folder<'_> {
     fn absolute(&self, working_dir: &Path) -> PathBuf {
-        working_dir.join(self.0)
+        // Only `.` and double slashes go: a link's `..` may lead elsewhere than its text says.
+        std::path::absolute(working_dir.join(self.0)).unwrap_or_else(|_| working_dir.join(self.0))
     }
 
     fn to_owned(&self) -> PathBuf {

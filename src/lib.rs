@@ -75,6 +75,7 @@ pub mod http;
 pub mod hub;
 pub mod ids;
 pub mod log;
+pub mod presets;
 pub mod protocol;
 pub mod session;
 pub mod tasks;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{Log, LogError};
 use crate::clock::WallMs;
 use crate::ids::{Seq, SessionId, TurnId};
+use crate::protocol::event::Outcome;
 use crate::protocol::server::{RunningTurn, SessionState};
 
 /// A session's key inside the database; never leaves the gateway.
@@ -85,7 +86,7 @@ impl std::str::FromStr for ListCursor {
 
 const COLUMNS: &str =
     "SELECT s.key, s.id, s.title, s.created_ms, s.created_by, s.agent, s.model, s.started, s.archived, s.head,
-    s.last_activity_ms, t.id, t.by, t.accepted_ms, s.conversation FROM sessions s LEFT JOIN turns t ON t.key = s.running_turn";
+    s.last_activity_ms, t.id, t.by, t.accepted_ms, s.conversation, s.last_outcome FROM sessions s LEFT JOIN turns t ON t.key = s.running_turn";
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let turn = row.get::<_, Option<String>>(11)?.and_then(|id| id.parse::<TurnId>().ok());
@@ -105,6 +106,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         head: Seq(row.get::<_, i64>(9)? as u64),
         last_activity: WallMs(row.get(10)?).rfc3339(),
         turn,
+        last_outcome: row.get::<_, Option<String>>(15)?.and_then(|text| Outcome::parse(&text)),
         viewers: 0,
     };
     Ok(SessionRow { key: row.get(0)?, conversation: parse_conversation(row, 14)?, state })

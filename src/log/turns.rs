@@ -294,8 +294,10 @@ impl Log {
             if first == 0 {
                 return Ok((None, HighWater::measure(tx)?));
             }
-            tx.prepare_cached("UPDATE sessions SET running_turn = NULL WHERE key = ?1 AND running_turn = ?2")?
-                .execute((place.session, place.turn))?;
+            tx.prepare_cached(
+                "UPDATE sessions SET running_turn = NULL, last_outcome = ?3 WHERE key = ?1 AND running_turn = ?2",
+            )?
+            .execute((place.session, place.turn, end.outcome.as_str()))?;
             let mut appended = append_some(tx, place, &events)?;
             let last = append(tx, place, &[NewEvent::from(&Body::TurnEnd(end))])?;
             match &mut appended {
