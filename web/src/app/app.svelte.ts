@@ -2,6 +2,7 @@
 import * as api from './api';
 import { ApiError } from './api';
 import { NextFrame } from './frames';
+import { notifications } from './notifications.svelte';
 import { isEpochChange, OpenSession } from './open.svelte';
 import { Outcomes } from './outcomes.svelte';
 import { Outgoing } from './outgoing.svelte';
@@ -321,7 +322,17 @@ export class App {
     if (this.#changes.length === 0) return;
     const changes = this.#changes;
     this.#changes = [];
-    this.list = lists.changed(this.list, changes);
+    const before = this.list;
+    this.list = lists.changed(before, changes);
+    for (const { state, turn } of lists.ended(before, changes)) this.#turnEnded(state, turn);
+  }
+
+  /** Calls who asked for the turn, and who has its session open, if they look elsewhere. */
+  #turnEnded(state: SessionState, turn: RunningTurn): void {
+    const concerns = turn.by === this.name || this.current?.session === state.session;
+    if (!concerns) return;
+    const title = state.title === '' ? 'Untitled' : state.title;
+    notifications.ended(turn.turn, `The turn has ended: ${title}`, this.visible, () => this.goTo(state.session));
   }
 
   #drawn(): void {

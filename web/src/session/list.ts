@@ -1,6 +1,6 @@
 // The pure fold of `watch`: the list of sessions. A list that is being sent anew replaces the old one only when it is
 // complete, so that the list on the screen does not empty itself at each reconnect.
-import type { SessionState } from '../wire/types';
+import type { RunningTurn, SessionState } from '../wire/types';
 
 export interface SessionList {
   readonly sessions: ReadonlyMap<string, SessionState>;
@@ -28,6 +28,14 @@ export function changed(list: SessionList, states: readonly SessionState[]): Ses
     incoming?.set(state.session, state);
   }
   return { ...list, sessions, incoming };
+}
+
+/** The turns that ran in `list` and do not run any more after `states`. */
+export function ended(list: SessionList, states: readonly SessionState[]): { state: SessionState; turn: RunningTurn }[] {
+  return states.flatMap((state) => {
+    const turn = list.sessions.get(state.session)?.turn;
+    return turn && turn.turn !== state.turn?.turn ? [{ state, turn }] : [];
+  });
 }
 
 /**

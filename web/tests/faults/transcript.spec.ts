@@ -16,7 +16,7 @@ test('opens at the newest and pages back to the first', async ({ gateway, arrive
   const session = longSession(gateway, 20, 48);
   const ana = await arrive('ana', `#/${session.session}`);
   await expect(ana.transcript.getByText('Turn 20, text 48.')).toBeInViewport();
-  expect((await ana.seqs()).length).toBeLessThanOrEqual(400);
+  expect((await ana.seqs()).length).toBeLessThanOrEqual(240);
   await ana.transcript.hover();
   await expect(async () => {
     await ana.page.mouse.wheel(0, -4_000);
@@ -24,7 +24,7 @@ test('opens at the newest and pages back to the first', async ({ gateway, arrive
   }).toPass({ timeout: 40_000 });
   const seqs = await ana.seqs();
   expect(seqs).toEqual(seqs.map((_, index) => index + 1));
-  expect(seqs.length).toBeLessThanOrEqual(400);
+  expect(seqs.length).toBeLessThanOrEqual(240);
   await ana.page.getByRole('button', { name: /To the end/ }).click();
   await expect(ana.transcript.getByText('Turn 20, text 48.')).toBeInViewport();
 });
@@ -54,7 +54,7 @@ test('follows the newest while the reader is at the end', async ({ gateway, arri
   const ana = await arrive('ana', `#/${session.session}`);
   await ana.ask('[[events:600]] [[pace:1]]');
   await expect(ana.turnEnd(1)).toBeInViewport({ timeout: 30_000 });
-  expect((await ana.seqs()).length).toBeLessThanOrEqual(400);
+  expect((await ana.seqs()).length).toBeLessThanOrEqual(240);
 });
 
 test('a link opens at its event, however old it is', async ({ gateway, arrive }) => {
