@@ -1,1 +1,18 @@
-//! One test binary; every module talks to a started gateway through the public door.
+//! One test binary; every module talks to a started gateway, or to the real agent program, through the public door.
+
+#[cfg(test)]
+mod claude_direct;
+#[cfg(test)]
+mod real_claude;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod turn;
+#[cfg(test)]
+mod turns;
+#[cfg(test)]
+mod wire;

@@ -1,0 +1,27 @@
+//! What the agent's stderr says when it would not start because of its conversation (claude-cli.md section 2).
+//!
+//! Owns the two phrases. Which way to go on then is for the turn to decide.
+
+/// Begins the agent's words for an unknown `--resume`, on stderr and in the errors of its result line.
+pub(super) const LOST_CONVERSATION: &str = "No conversation found with session ID";
+
+/// Why the agent refused to start, where another flag would help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartProblem {
+    /// `--session-id` names a conversation that exists: go on with `--resume`.
+    ConversationInUse,
+    /// `--resume` names a conversation that does not: begin anew with `--session-id`.
+    ConversationLost,
+}
+
+/// Recognises a start problem in what the agent wrote to stderr; the first one counts.
+pub fn start_problem(stderr: &str) -> Option<StartProblem> {
+    stderr.lines().find_map(|line| {
+        let (_, behind) = line.split_once("Session ID ").unwrap_or_default();
+        let (id, rest) = behind.split_once(' ').unwrap_or_default();
+        if !id.is_empty() && rest.starts_with("is already in use") {
+            return Some(StartProblem::ConversationInUse);
+        }
+        line.contains(LOST_CONVERSATION).then_some(StartProblem::ConversationLost)
+    })
+}

@@ -1,0 +1,291 @@
+//! Every setting, by flag or variable, read once and checked; nothing else reads the environment.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::agent::command as agent_command;
+
+/// The settings as they were given. One list for `--help`, for flags and for variables.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings (a flag, or the variable behind it)")]
+pub struct Settings {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, global = true, env = "BREAKGLASS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
+    pub listen: String,
+    /// Folder of the log, the spools and the workspaces
+    #[arg(long, global = true, env = "BREAKGLASS_DATA", value_name = "FOLDER", default_value = "./breakglass-data")]
+    pub data: PathBuf,
+    /// Folder of the workspaces: each session's is named by its id [default: DATA/sessions]
+    #[arg(long, global = true, env = "BREAKGLASS_SESSIONS_DIR", value_name = "FOLDER")]
+    pub sessions_dir: Option<PathBuf>,
+    /// Name passed to the agent's program as --agent
+    #[arg(long, global = true, env = "BREAKGLASS_AGENT", value_name = "NAME", default_value = "breakglass")]
+    pub agent: String,
+    /// Model, where neither the session nor the prompt names one
+    #[arg(long, global = true, env = "BREAKGLASS_MODEL", value_name = "NAME", default_value = "sonnet")]
+    pub model: String,
+    /// The claude program: a name to look up in PATH, or a path
+    #[arg(long, global = true, env = "BREAKGLASS_CLAUDE", value_name = "PROGRAM", default_value = "claude")]
+    pub claude: OsString,
+    /// Longest time that a turn may take, seconds
+    #[arg(
+        long,
+        global = true,
+        env = "BREAKGLASS_TURN_TIMEOUT_SECONDS",
+        value_name = "SECONDS",
+        default_value = "1800"
+    )]
+    pub turn_timeout_seconds: String,
+    /// Turns that may run at the same time, in all sessions together
+    #[arg(long, global = true, env = "BREAKGLASS_MAX_CONCURRENT_TURNS", value_name = "COUNT", default_value = "4")]
+    pub max_concurrent_turns: String,
+    /// Address that people use when a proxy stands in front, such as https://breakglass.example.org
+    #[arg(long, global = true, env = "BREAKGLASS_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// What is logged on stderr, as in `info` or `breakglass=debug`
+    #[arg(long, global = true, env = "BREAKGLASS_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+/// A setting that cannot be used: which, why, and what would do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {problem}")]
+pub struct BadSetting {
+    setting: &'static str,
+    problem: String,
+}
+
+/// Where everything lies inside the data folder.
+#[derive(Debug, Clone)]
+pub struct DataPaths {
+    /// The folder itself.
+    pub root: PathBuf,
+}
+
+impl DataPaths {
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("breakglass.db")
+    }
+
+    /// Held by the gateway that uses this folder.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// How far the log was, remembered outside it.
+    pub fn high_water(&self) -> PathBuf {
+        self.root.join("high-water")
+    }
+
+    /// The turns' spools.
+    pub fn spools(&self) -> PathBuf {
+        self.root.join("turns")
+    }
+}
+
+/// What the agents need to know.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// The name passed as `--agent`.
+    pub agent_name: String,
+    /// The program to look up for the `claude` agent.
+    pub claude: OsString,
+    /// What the agent's environment is made from: the gateway's own, less its settings.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Where relative programs are looked up.
+    pub working_dir: PathBuf,
+}
+
+impl AgentConfig {
+    /// The `claude` program on this machine, looked up anew each time: it may be installed while the gateway runs.
+    ///
+    /// # Errors
+    /// Says where it was looked for and what to do.
+    pub fn find_claude(&self) -> Result<PathBuf, agent_command::NoAgent> {
+        agent_command::find_program(&self.claude, self.variable("PATH"), &self.working_dir)
+    }
+
+    /// A variable of the agent's environment.
+    pub fn variable(&self, name: &str) -> Option<&std::ffi::OsStr> {
+        self.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
+    }
+}
+
+/// The address that people use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// `https://breakglass.example.org`: no path, no slash at the end, as browsers send it in `Origin`.
+    pub origin: String,
+    /// `breakglass.example.org`: as browsers send it in `Host`.
+    pub host: String,
+}
+
+/// All settings of `serve`, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where everything lies.
+    pub data: DataPaths,
+    /// Where the workspaces lie.
+    pub sessions_dir: PathBuf,
+    /// The model, where nobody names one.
+    pub model: String,
+    /// What the agents need.
+    pub agent: AgentConfig,
+    /// Longest time of a turn.
+    pub turn_timeout: Duration,
+    /// Turns at the same time.
+    pub turns_max: usize,
+    /// The address that people use, when it is not the one that is listened on.
+    pub public_url: Option<PublicUrl>,
+}
+
+/// A turn time-out beyond this is a mistake, seconds (30 days).
+const TURN_TIMEOUT_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
+/// More turns at once than this is a mistake.
+const TURNS_MAX: u64 = 1_000;
+/// The longest model or agent name, characters.
+const NAME_CHARS_MAX: usize = 128;
+
+impl Settings {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`BadSetting`] for the first that cannot be used.
+    pub fn check(&self) -> Result<Config, BadSetting> {
+        let bad = |setting, problem: String| BadSetting { setting, problem };
+        let working_dir = std::env::current_dir().map_err(|error| {
+            bad("the working folder", format!("cannot be found: {error}; start from one that exists"))
+        })?;
+        let data = DataPaths { root: non_empty("--data", &self.data)?.absolute(&working_dir) };
+        let sessions_dir = match &self.sessions_dir {
+            Some(path) => non_empty("--sessions-dir", path)?.absolute(&working_dir),
+            None => data.root.join("sessions"),
+        };
+        check_name(&self.model).map_err(|problem| bad("--model", problem))?;
+        check_name(&self.agent).map_err(|problem| bad("--agent", problem))?;
+        if self.claude.is_empty() {
+            return Err(bad("--claude", "is empty; give a program's name or path".to_owned()));
+        }
+        let environment = agent_command::environment(std::env::vars_os());
+        let agent =
+            AgentConfig { agent_name: self.agent.clone(), claude: self.claude.clone(), environment, working_dir };
+        let seconds = number("--turn-timeout-seconds", &self.turn_timeout_seconds, TURN_TIMEOUT_SECONDS_MAX)?;
+        let turns_max = number("--max-concurrent-turns", &self.max_concurrent_turns, TURNS_MAX)?;
+        Ok(Config {
+            listen: self.listen_address()?,
+            data,
+            sessions_dir,
+            model: self.model.clone(),
+            agent,
+            turn_timeout: Duration::from_secs(seconds),
+            turns_max: usize::try_from(turns_max).unwrap_or(usize::MAX),
+            public_url: self.public_url.as_deref().map(public_url).transpose()?,
+        })
+    }
+
+    /// The data folder alone, for commands that work beside a running gateway.
+    ///
+    /// # Errors
+    /// [`BadSetting`] when it is empty.
+    pub fn data_paths(&self) -> Result<DataPaths, BadSetting> {
+        Ok(DataPaths { root: non_empty("--data", &self.data)?.to_owned() })
+    }
+
+    fn listen_address(&self) -> Result<SocketAddr, BadSetting> {
+        let refused = |why: String| BadSetting {
+            setting: "--listen",
+            problem: format!("`{}` is not an address and port like 127.0.0.1:7878{why}", self.listen),
+        };
+        let mut found = self.listen.to_socket_addrs().map_err(|error| refused(format!(": {error}")))?;
+        found.next().ok_or_else(|| refused(String::new()))
+    }
+}
+
+/// Whether a text can be a model's or an agent's name on a command line.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let fits = (1..=NAME_CHARS_MAX).contains(&name.chars().count());
+    if !fits || name.starts_with('-') || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(format!("must be 1 to {NAME_CHARS_MAX} characters without spaces, not beginning with `-`"));
+    }
+    Ok(())
+}
+
+fn number(setting: &'static str, text: &str, max: u64) -> Result<u64, BadSetting> {
+    match text.parse::<u64>() {
+        Ok(number) if (1..=max).contains(&number) => Ok(number),
+        _ => Err(BadSetting { setting, problem: format!("`{text}` is not a whole number from 1 to {max}") }),
+    }
+}
+
+fn public_url(text: &str) -> Result<PublicUrl, BadSetting> {
+    let bad = || BadSetting {
+        setting: "--public-url",
+        problem: format!("`{text}` is not an address like https://breakglass.example.org (no path)"),
+    };
+    let uri: hyper::Uri = text.parse().map_err(|_| bad())?;
+    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or_else(bad)?;
+    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(bad)?;
+    if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
+        return Err(bad());
+    }
+    // Browsers leave the scheme's own port out.
+    let own_port = if scheme == "https" { 443 } else { 80 };
+    let host = match authority.port_u16() {
+        Some(port) if port != own_port => format!("{}:{port}", authority.host()),
+        _ => authority.host().to_owned(),
+    };
+    let host = host.to_ascii_lowercase();
+    Ok(PublicUrl { origin: format!("{scheme}://{host}"), host })
+}
+
+struct Folder<'a>(&'a Path);
+
+impl Folder<'_> {
+    fn absolute(&self, working_dir: &Path) -> PathBuf {
+        working_dir.join(self.0)
+    }
+
+    fn to_owned(&self) -> PathBuf {
+        self.0.to_owned()
+    }
+}
+
+fn non_empty<'a>(setting: &'static str, path: &'a Path) -> Result<Folder<'a>, BadSetting> {
+    if path.as_os_str().is_empty() {
+        return Err(BadSetting { setting, problem: "is empty; give a folder".to_owned() });
+    }
+    Ok(Folder(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_what_browsers_send() {
+        let url = public_url("https://Break.Example.org:443/").unwrap();
+        assert_eq!((url.origin.as_str(), url.host.as_str()), ("https://break.example.org", "break.example.org"));
+        assert_eq!(public_url("http://h:8080").unwrap().host, "h:8080");
+        for wrong in ["", "h", "ftp://h", "https://h/path", "https://u@h", "https://"] {
+            assert!(public_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        for wrong in ["", "0", "-1", "1.5", "x", "99999999999999999999", "1001"] {
+            assert!(number("--max-concurrent-turns", wrong, TURNS_MAX).is_err(), "{wrong}");
+        }
+        assert_eq!(number("--max-concurrent-turns", "4", TURNS_MAX).unwrap(), 4);
+    }
+}

@@ -1,0 +1,78 @@
+//! Opening connections with the settings that the promises depend on, each read back.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::OpenError;
+
+/// How long a statement waits for another process (such as `breakglass token add`) to finish its transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Page cache of one connection, KiB. More was measured to gain nothing.
+const CACHE_KIB: i64 = 4_000;
+/// The write-ahead log's file is cut back to this when it is reset, bytes.
+const WAL_BYTES_KEPT: i64 = 64 << 20;
+/// Statements kept prepared on a connection.
+const STATEMENTS_CACHED: usize = 64;
+/// Before this, SQLite's write-ahead log has a bug that can corrupt the file.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// A connection that may write, and creates the file where there is none.
+pub fn open_writing(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open(path, flags)
+}
+
+/// A connection that can only read.
+pub fn open_reading(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open(path, flags)?;
+    connection
+        .pragma_update(None, "query_only", true)
+        .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+    Ok(connection)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(OpenError::TooOld { found: rusqlite::version() });
+    }
+    let refused = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let connection = Connection::open_with_flags(path, flags).map_err(refused)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    // Each pragma, the value it is set to, and the value that reading it back must give.
+    let pragmas: [(&'static str, &str, &str); 8] = [
+        ("journal_mode", "WAL", "wal"),
+        ("synchronous", "FULL", "2"),
+        ("foreign_keys", "ON", "1"),
+        ("trusted_schema", "OFF", "0"),
+        ("mmap_size", "0", "0"),
+        // Automatic checkpoints swallow their errors; checkpoint.rs runs explicit ones.
+        ("wal_autocheckpoint", "0", "0"),
+        ("cache_size", &format!("-{CACHE_KIB}"), &format!("-{CACHE_KIB}")),
+        ("journal_size_limit", &WAL_BYTES_KEPT.to_string(), &WAL_BYTES_KEPT.to_string()),
+    ];
+    for (pragma, set, wanted) in pragmas {
+        connection.pragma_update(None, pragma, set).map_err(refused)?;
+        let found = connection
+            .pragma_query_value(None, pragma, |row| {
+                row.get::<_, rusqlite::types::Value>(0).map(|value| match value {
+                    rusqlite::types::Value::Integer(number) => number.to_string(),
+                    rusqlite::types::Value::Text(text) => text,
+                    other => format!("{other:?}"),
+                })
+            })
+            .or_else(|error| match error {
+                // With no memory map compiled in there is nothing to read back.
+                rusqlite::Error::QueryReturnedNoRows => Ok(wanted.to_owned()),
+                other => Err(refused(other)),
+            })?;
+        if found != wanted {
+            let wanted = wanted.to_owned();
+            return Err(OpenError::Pragma { path: path.to_owned(), pragma, wanted, found });
+        }
+    }
+    Ok(connection)
+}

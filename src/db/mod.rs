@@ -1,0 +1,80 @@
+//! SQLite, and nothing that is about sessions: one writer thread, a read pool, checkpoints, migrations.
+//!
+//! Invariant: there is one write connection in this process, owned by one thread; what it reports as written has been
+//! fsynced (`synchronous=FULL`), and what it reports as refused is not in the file. When it cannot know which of the two is
+//! true it says so ([`WriteError::InDoubt`]) and takes no more work. Knows nothing of what the tables mean.
+
+mod checkpoint;
+pub mod connection;
+pub mod error;
+mod migrate;
+mod readers;
+mod writer;
+
+use std::path::Path;
+
+pub use error::{OpenError, ReadError, WriteError};
+pub use readers::Readers;
+pub use writer::{Health, Writer};
+
+/// The whole database: a writer and readers. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Db {
+    /// The one way in.
+    pub writer: Writer,
+    /// The many ways out.
+    pub readers: Readers,
+}
+
+impl Db {
+    /// Opens or creates the database file, brings it to this program's schema, and starts the writer.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the file cannot be opened, is damaged, or is newer than this program. Nothing was changed then.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let mut connection = connection::open_writing(path)?;
+        migrate::migrate(&mut connection)?;
+        let checkpointer = checkpoint::Checkpointer::start(path)?;
+        let readers = Readers::open(path)?;
+        Ok(Self { writer: Writer::start(connection, checkpointer)?, readers })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failing_job_leaves_no_trace_and_harms_no_neighbour() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&dir.path().join("log.db")).unwrap();
+        let put = |name: &'static str| {
+            db.writer.write(move |tx| tx.execute("INSERT INTO meta (name, value) VALUES (?1, 1)", [name]))
+        };
+        let half = db.writer.write(|tx| {
+            tx.execute("INSERT INTO meta (name, value) VALUES ('half', 1)", [])?;
+            tx.execute("INSERT INTO nowhere VALUES (1)", [])
+        });
+        let (a, b, c) = tokio::join!(put("a"), half, put("c"));
+        assert!(a.is_ok() && c.is_ok());
+        assert!(matches!(b, Err(WriteError::Failed { .. })), "{b:?}");
+        let names = db.readers.read(|c| {
+            c.prepare("SELECT name FROM meta WHERE name IN ('a','half','c') ORDER BY name")?
+                .query_map([], |row| row.get::<_, String>(0))?
+                .collect::<Result<Vec<_>, _>>()
+        });
+        assert_eq!(names.await.unwrap(), ["a", "c"]);
+    }
+
+    #[test]
+    fn a_newer_database_is_refused_untouched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.db");
+        drop(Db::open(&path).unwrap());
+        let raw = rusqlite::Connection::open(&path).unwrap();
+        raw.pragma_update(None, "user_version", 9_999).unwrap();
+        drop(raw);
+        let refused = Db::open(&path).err().unwrap().to_string();
+        assert!(refused.contains("9999"), "{refused}");
+    }
+}

@@ -1,0 +1,71 @@
+//! The HTTP door: accept loop, routes, the page, and the upgrade to WebSocket.
+//!
+//! Invariant: every route but `/healthz`, `/readyz`, `/api/login` and the page's own files asks for a credential; every request
+//! is checked for `Host`, every unsafe one and every upgrade for `Origin`; errors have one shape, and their status codes
+//! stand in `error.rs` alone. Knows nothing of how sessions or turns work.
+
+mod accept;
+mod api;
+mod assets;
+mod body;
+mod credentials;
+mod doors;
+mod error;
+mod events;
+mod export;
+mod health;
+mod socket;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, patch, post};
+use tower_http::compression::CompressionLayer;
+
+pub use accept::serve;
+pub use doors::Doors;
+
+use crate::tasks::Tasks;
+use crate::ws::Door;
+
+/// What handlers need.
+#[derive(Clone)]
+pub struct App {
+    /// What connections need.
+    pub door: Door,
+    /// Who may ask from where.
+    pub doors: Arc<Doors>,
+    /// Where tasks are started.
+    pub tasks: Tasks,
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let api = Router::new()
+        .route("/login", post(api::login))
+        .route("/logout", post(api::logout))
+        .route("/me", get(api::me))
+        .route("/sessions", get(api::list).post(api::create))
+        .route("/sessions/{id}", get(api::session).merge(patch(api::rename)))
+        .route("/sessions/{id}/events", get(events::page))
+        .route("/sessions/{id}/prompts", post(api::prompt))
+        .route("/sessions/{id}/cancel", post(api::cancel))
+        .route("/sessions/{id}/export", get(export::export))
+        .layer(CompressionLayer::new())
+        .fallback(api::nothing)
+        // Not compressed: an event must not wait in a compressor.
+        .route("/sessions/{id}/stream", get(stream::stream));
+    Router::new()
+        .nest("/api", api)
+        .route("/ws", get(socket::upgrade))
+        .route("/metrics", get(health::metrics))
+        .fallback(assets::serve)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(from_fn_with_state(app.clone(), doors::check))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .layer(from_fn(doors::headers))
+        .with_state(app)
+}

@@ -1,0 +1,193 @@
+//! The REST routes (protocol.md section 4), except those that stream.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::body::{Asked, Fields, SessionPath};
+use super::credentials::Caller;
+use super::error::HttpError;
+use crate::auth::{Action, LOGIN_MS, TokenError};
+use crate::ids::{PromptKey, SessionId, TurnId};
+use crate::log::Patch;
+use crate::protocol::client::Create;
+use crate::protocol::server::{Accepted, ErrorCode, Role, SessionState};
+use crate::session::NoSession;
+
+/// Sessions on a page of the list, where the request does not say.
+const LIST_DEFAULT: usize = 50;
+/// Sessions on a page of the list, at most.
+const LIST_MAX: usize = 200;
+
+/// No such address; told only to those who may ask.
+pub(super) async fn nothing(Caller(_): Caller) -> HttpError {
+    HttpError::new(ErrorCode::NotFound, "there is nothing at this address")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    token: String,
+}
+
+/// Signs a browser in.
+pub(super) async fn login(State(app): State<App>, Fields(login): Fields<Login>) -> Result<Response, HttpError> {
+    let cookie = app.door.auth.sign_in(&login.token).await.map_err(|error| match error {
+        TokenError::Auth(error) => HttpError::from(error),
+        other => HttpError::new(ErrorCode::Internal, other.to_string()),
+    })?;
+    let Some(cookie) = cookie else {
+        let message = "this token does not count: it was mistyped, or revoked; `breakglass token add` makes a new one";
+        return Err(HttpError::new(ErrorCode::Unauthorized, message));
+    };
+    Ok(with_cookie(&app, cookie.expose(), LOGIN_MS / 1000))
+}
+
+/// Signs a browser out, and closes what it has open.
+pub(super) async fn logout(State(app): State<App>, Caller(who): Caller) -> Result<Response, HttpError> {
+    app.door.auth.sign_out(&who).await?;
+    Ok(with_cookie(&app, "", 0))
+}
+
+fn with_cookie(app: &App, value: &str, seconds: i64) -> Response {
+    let (name, secure) = (&app.doors.cookie, if app.doors.secure { "; Secure" } else { "" });
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
+    match HeaderValue::from_str(&cookie) {
+        Ok(cookie) => (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response(),
+        Err(_) => HttpError::new(ErrorCode::Internal, "the cookie could not be written").into_response(),
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Me {
+    name: String,
+    role: Role,
+}
+
+/// Who asks.
+pub(super) async fn me(Caller(who): Caller) -> Json<Me> {
+    Json(Me { name: who.name().to_owned(), role: who.role() })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListAsked {
+    limit: Option<usize>,
+    cursor: Option<String>,
+    q: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Listed {
+    sessions: Vec<SessionState>,
+    next: Option<String>,
+}
+
+/// A page of the list, latest activity first.
+pub(super) async fn list(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Asked(asked): Asked<ListAsked>,
+) -> Result<Json<Listed>, HttpError> {
+    who.demand(Action::Read)?;
+    let bad = |message: String| HttpError::new(ErrorCode::BadRequest, message);
+    let limit = match asked.limit {
+        Some(0) => return Err(bad("`limit`: must be at least 1".to_owned())),
+        limit => limit.unwrap_or(LIST_DEFAULT).min(LIST_MAX),
+    };
+    let cursor = asked.cursor.map(|text| text.parse()).transpose().map_err(bad)?;
+    let search = asked.q.filter(|text| !text.is_empty());
+    let (sessions, next) = app.door.sessions.list(cursor, search, limit).await?;
+    Ok(Json(Listed { sessions, next: next.map(|cursor| cursor.to_string()) }))
+}
+
+/// Makes a session.
+pub(super) async fn create(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Fields(create): Fields<Create>,
+) -> Result<Response, HttpError> {
+    who.demand(Action::Create)?;
+    let state = app.door.sessions.create(&who, create).await?;
+    Ok((StatusCode::CREATED, Json(state)).into_response())
+}
+
+/// One session's summary.
+pub(super) async fn session(
+    State(app): State<App>,
+    Caller(who): Caller,
+    SessionPath(id): SessionPath,
+) -> Result<Json<SessionState>, HttpError> {
+    who.demand(Action::Read)?;
+    Ok(Json(app.door.sessions.state(id).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rename {
+    title: Option<String>,
+    archived: Option<bool>,
+}
+
+/// Renames a session, or puts it away.
+pub(super) async fn rename(
+    State(app): State<App>,
+    Caller(who): Caller,
+    SessionPath(id): SessionPath,
+    Fields(rename): Fields<Rename>,
+) -> Result<Json<SessionState>, HttpError> {
+    who.demand(Action::Rename)?;
+    let patch = Patch { title: rename.title, archived: rename.archived };
+    let state = app.door.sessions.patch(id, patch).await?;
+    Ok(Json(state.ok_or(NoSession(id))?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PromptBody {
+    text: String,
+    key: Option<PromptKey>,
+    model: Option<String>,
+}
+
+/// Asks for a turn.
+pub(super) async fn prompt(
+    State(app): State<App>,
+    Caller(who): Caller,
+    SessionPath(id): SessionPath,
+    Fields(body): Fields<PromptBody>,
+) -> Result<(StatusCode, Json<Accepted>), HttpError> {
+    who.demand(Action::Prompt)?;
+    let live = app.door.sessions.open(id).await?;
+    let key = body.key.unwrap_or_else(PromptKey::random);
+    let accepted = live.prompt(&who, body.text, key, body.model).await?;
+    Ok((StatusCode::ACCEPTED, Json(accepted)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CancelBody {
+    turn: Option<TurnId>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Cancelling {
+    session: SessionId,
+    turn: TurnId,
+}
+
+/// Asks for the running turn to be stopped.
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Caller(who): Caller,
+    SessionPath(session): SessionPath,
+    Fields(body): Fields<CancelBody>,
+) -> Result<(StatusCode, Json<Cancelling>), HttpError> {
+    who.demand(Action::Cancel)?;
+    let live = app.door.sessions.open(session).await?;
+    let turn = live.cancel(&who, body.turn).await?;
+    Ok((StatusCode::ACCEPTED, Json(Cancelling { session, turn })))
+}

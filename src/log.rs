@@ -1,0 +1,84 @@
+//! The log: the only queue, the only truth. Append a batch, read a range, know and follow the head.
+//!
+//! Invariant: this is the only writer of events; a session's seqs run from 1 without a hole; what belongs to an event (spool
+//! offset, prompt key, started flag, running turn) commits in the same transaction; a head is announced only after that
+//! transaction is durable. Records are never changed. Knows nothing of agents, processes or sockets: another store could
+//! stand behind the same face.
+
+mod append;
+mod epoch;
+mod page;
+mod record;
+mod sessions;
+mod turns;
+
+pub use append::{NewEvent, Place};
+pub use page::{Page, PageLimits, RecordPage};
+pub use sessions::{ListCursor, NewSession, Patch, SessionKey, SessionRow};
+pub use turns::{KnownPrompt, OpenTurn, Opened, Progress, Shared, TurnKey, UnfinishedTurn};
+
+use crate::db::{Db, ReadError, WriteError};
+use crate::hub::Hub;
+use crate::ids::Epoch;
+
+/// A handle to the log.
+#[derive(Clone)]
+pub struct Log {
+    db: Db,
+    hub: Hub,
+    epoch: Epoch,
+}
+
+/// Why the log did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// A read failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A write was not acknowledged.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl Log {
+    /// Opens the log in a database. `remembered` is where the gateway remembers, outside the database, how far it was.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn open(db: Db, hub: Hub, remembered: &std::path::Path) -> Result<Self, LogError> {
+        let epoch = epoch::settle(&db, remembered).await?;
+        Ok(Self { db, hub, epoch })
+    }
+
+    /// This incarnation of the log.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Where heads are announced.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Whether the last write was committed.
+    pub fn is_writable(&self) -> bool {
+        *self.db.writer.health().borrow() == crate::db::Health::Writable
+    }
+
+    /// Whether the log can be written, tried out when the last commit is a while ago.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub async fn probe(&self) -> Result<(), WriteError> {
+        /// A commit this fresh needs no trial: probes must not become a load.
+        const FRESH: std::time::Duration = std::time::Duration::from_secs(1);
+        let health = self.db.writer.health().borrow().clone();
+        if health == crate::db::Health::Writable && self.db.writer.last_commit().elapsed() < FRESH {
+            return Ok(());
+        }
+        let sql =
+            "INSERT INTO meta (name, value) VALUES ('probe', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1";
+        self.db.writer.write(move |tx| tx.prepare_cached(sql)?.execute([])).await?;
+        Ok(())
+    }
+}

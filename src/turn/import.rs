@@ -1,0 +1,234 @@
+//! Follows a turn's spool into the log, whether this gateway started the turn or found it.
+//!
+//! Invariant: every whole line of the spool is translated once and its events are logged once: the offset behind a line
+//! commits in the same transaction as what was made from it. Whatever ends the agent, this ends with the evidence of it,
+//! and leaves the turn to its supervisor only when the gateway stops. Knows nothing of who watches.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::translate::{self, Note};
+use crate::ids::{SessionId, TurnId};
+use crate::log::{Log, NewEvent, Place, Progress, Shared};
+use crate::protocol::event::LeftProcess;
+use crate::turn::follow::{Chunk, SpoolReader, SpoolWatch};
+use crate::turn::launch::Supervisor;
+use crate::turn::outcome::{Evidence, Loss};
+use crate::turn::persist::{Abandoned, persist};
+use crate::turn::spool::{ExitRecord, SpoolDir};
+use crate::turn::sweep;
+
+/// Spool bytes that are read, translated and committed in one go. Cap of one wake-up, so that a flood stays in pieces.
+const READ_BYTES_MAX: usize = 256 << 10;
+/// After a stop was asked for, the supervisor needs at most 2 s + 3 s and its last rounds; beyond this it is frozen.
+const STOP_BACKSTOP: Duration = Duration::from_secs(15);
+/// Spool bytes from which translating is moved off the async threads' time: some milliseconds of work.
+const HEAVY_BYTES: usize = 1 << 20;
+
+/// How far the import is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Position {
+    /// Bytes of the spool that are in the log.
+    pub spool_bytes: u64,
+    /// Whether an `init` line was among them.
+    pub began: bool,
+    /// The newest `result`'s `is_error`.
+    pub result_is_error: Option<bool>,
+}
+
+/// One attempt's import.
+pub struct Import<'a> {
+    /// Where the events go.
+    pub log: &'a Log,
+    /// Whose they are.
+    pub place: Place,
+    /// Where they come from.
+    pub dir: &'a SpoolDir,
+    /// Which conversation the agent was told to open or resume.
+    pub conversation: SessionId,
+    /// How far it is.
+    pub position: Position,
+    /// Somebody's wish to stop the turn, once it is in the log.
+    pub stop: &'a CancellationToken,
+    /// The gateway stops: leave the turn to its supervisor.
+    pub stopping: &'a CancellationToken,
+}
+
+impl Import<'_> {
+    /// Follows the spool until the agent has ended and all that it said is in the log.
+    ///
+    /// # Errors
+    /// [`Abandoned`] when the gateway stops first.
+    pub async fn follow(&mut self, supervisor: Option<&Supervisor>) -> Result<Evidence, Abandoned> {
+        match self.follow_files(supervisor).await {
+            Ok(evidence) => Ok(evidence?),
+            Err(error) => {
+                tracing::error!(turn.id = %self.place.turn_id, %error, "a spool cannot be read");
+                if let Some(supervisor) = supervisor {
+                    stop_frozen(supervisor).await;
+                }
+                let left = clean_up(self.place.turn_id).await;
+                Ok(Evidence::Lost { loss: Loss::Unreadable(error.to_string()), left })
+            }
+        }
+    }
+
+    async fn follow_files(
+        &mut self,
+        supervisor: Option<&Supervisor>,
+    ) -> Result<Result<Evidence, Abandoned>, Box<dyn std::error::Error + Send + Sync>> {
+        // The watch comes before the first look, so that no change falls between.
+        let mut watch = SpoolWatch::new(self.dir)?;
+        let mut reader = SpoolReader::open(self.dir, self.position.spool_bytes)?;
+        let mut asked = false;
+        let backstop = tokio::time::sleep(Duration::MAX / 4);
+        tokio::pin!(backstop);
+        let mut gone = supervisor.is_none();
+        loop {
+            // The record is looked for before the spool is read: what was written before it is then seen.
+            let record = self.dir.exit_record()?;
+            if self.drain(&mut reader).await?.is_err() {
+                return Ok(Err(Abandoned));
+            }
+            if let Some(record) = record {
+                let rest = self.finish(&mut reader, &record).await?;
+                return Ok(rest.map(|()| Evidence::Record(record)));
+            }
+            if gone {
+                let left = clean_up(self.place.turn_id).await;
+                return Ok(Ok(Evidence::Lost { loss: Loss::SupervisorDied, left }));
+            }
+            let Some(supervisor) = supervisor else { continue };
+            tokio::select! {
+                changed = watch.changed() => changed?,
+                ended = supervisor.exited() => {
+                    ended?;
+                    gone = true;
+                }
+                () = self.stop.cancelled(), if !asked => {
+                    asked = true;
+                    backstop.as_mut().reset(tokio::time::Instant::now() + STOP_BACKSTOP);
+                    if let Err(error) = supervisor.stop() {
+                        tracing::warn!(turn.id = %self.place.turn_id, %error, "cannot signal the supervisor");
+                    }
+                }
+                () = &mut backstop, if asked => stop_frozen(supervisor).await,
+                () = self.stopping.cancelled() => return Ok(Err(Abandoned)),
+            }
+        }
+    }
+
+    /// Imports every whole line that is there now.
+    async fn drain(&mut self, reader: &mut SpoolReader) -> std::io::Result<Result<(), Abandoned>> {
+        loop {
+            let chunk = reader.read(READ_BYTES_MAX)?;
+            if self.import(&chunk).await.is_err() || self.stopping.is_cancelled() {
+                return Ok(Err(Abandoned));
+            }
+            if chunk.read_bytes == 0 {
+                return Ok(Ok(()));
+            }
+        }
+    }
+
+    /// The agent has ended: what it had written by then is all, and a last line without its newline is a line now.
+    async fn finish(
+        &mut self,
+        reader: &mut SpoolReader,
+        record: &ExitRecord,
+    ) -> std::io::Result<Result<(), Abandoned>> {
+        reader.end_at(record.stdout_bytes);
+        if self.drain(reader).await?.is_err() {
+            return Ok(Err(Abandoned));
+        }
+        Ok(self.import(&reader.rest()).await)
+    }
+
+    async fn import(&mut self, chunk: &Chunk) -> Result<(), Abandoned> {
+        if chunk.skipped > 0 {
+            tracing::warn!(turn.id = %self.place.turn_id, lines = chunk.skipped, "lines too long to translate were left out");
+        }
+        if chunk.lines.is_empty() && chunk.offset == self.position.spool_bytes {
+            return Ok(());
+        }
+        let translated = Translated::of(chunk);
+        self.position.began |= translated.began;
+        self.position.result_is_error = translated.result_is_error.or(self.position.result_is_error);
+        self.position.spool_bytes = chunk.offset;
+        let progress = Progress {
+            spool_bytes: chunk.offset,
+            started: translated.began.then_some(self.conversation),
+            result_is_error: translated.result_is_error,
+        };
+        let events: Shared = translated.events.into();
+        persist(self.stopping, || self.log.import(self.place, &events, progress)).await
+    }
+}
+
+/// What some lines come to.
+struct Translated {
+    events: Vec<NewEvent>,
+    began: bool,
+    result_is_error: Option<bool>,
+}
+
+impl Translated {
+    fn of(chunk: &Chunk) -> Self {
+        let mut this = Self { events: Vec::new(), began: false, result_is_error: None };
+        for line in &chunk.lines {
+            if line.bytes.len() >= HEAVY_BYTES {
+                tokio::task::block_in_place(|| this.add(&line.bytes));
+            } else {
+                this.add(&line.bytes);
+            }
+        }
+        this
+    }
+
+    fn add(&mut self, line: &[u8]) {
+        let line = translate::line(line);
+        match line.note {
+            // Not an answer to the prompt: the attempt that follows gives that, and the raw output keeps this.
+            Note::LostConversation => return,
+            Note::Init => self.began = true,
+            Note::Result { is_error } => self.result_is_error = Some(is_error),
+            Note::None => {}
+        }
+        self.events.extend(line.events.iter().map(|event| NewEvent::new(event.reference.as_deref(), &event.body)));
+    }
+}
+
+/// A supervisor that did not do what it was told in its time is killed; the agent dies with it.
+async fn stop_frozen(supervisor: &Supervisor) {
+    tracing::warn!("a supervisor did not stop in time and is killed");
+    if let Err(error) = supervisor.kill() {
+        tracing::warn!(%error, "cannot kill the supervisor");
+    }
+    if let Err(error) = supervisor.exited().await {
+        tracing::warn!(%error, "cannot wait for the supervisor");
+    }
+}
+
+/// Ends what the agent left running, when its supervisor cannot. Says what is still alive.
+async fn clean_up(turn: TurnId) -> Vec<LeftProcess> {
+    let swept = tokio::task::spawn_blocking(move || sweep::sweep(turn)).await;
+    match swept {
+        Ok(Ok(report)) => report.left,
+        Ok(Err(error)) => {
+            tracing::error!(turn.id = %turn, %error, "cannot look for what a lost turn left running");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Where spools and workspaces lie.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// The spools.
+    pub spools: PathBuf,
+    /// The workspaces.
+    pub workspaces: PathBuf,
+}
