@@ -20,6 +20,11 @@ export function watchingLive(list: SessionList): SessionList {
   return { sessions: list.incoming ?? list.sessions, incoming: null, known: true };
 }
 
+/** Whether the list is what the gateway has now. */
+export function isLive(list: SessionList): boolean {
+  return list.known && list.incoming === null;
+}
+
 export function changed(list: SessionList, states: readonly SessionState[]): SessionList {
   const sessions = new Map(list.sessions);
   const incoming = list.incoming === null ? null : new Map(list.incoming);

@@ -150,3 +150,35 @@ test.describe('on a phone', () => {
     await context.close();
   });
 });
+
+test('the end of a turn calls a person once, not once for each tab', async ({ gateway, served, arrive }) => {
+  const session = gateway.session('Far away');
+  const ana = await arrive('ana', `#/${session.session}`);
+  await ana.context.addInitScript(() => {
+    Object.defineProperty(document, 'hidden', { get: () => true });
+    class Recorder {
+      static permission = 'granted';
+      static requestPermission = () => Promise.resolve('granted');
+      onclick = null;
+      constructor(_: string, options: { body: string }) {
+        localStorage.setItem(`called.${Math.random()}`, options.body);
+      }
+    }
+    Object.defineProperty(window, 'Notification', { value: Recorder });
+    localStorage.setItem('breakglass.notify', 'yes');
+  });
+  await ana.page.reload();
+  const tabs = await Promise.all([1, 2].map(() => ana.context.newPage()));
+  for (const tab of tabs) {
+    await tab.goto(`${served.url}/#/${session.session}`);
+    await expect(tab.getByText('live', { exact: true })).toBeVisible();
+  }
+  const called = () => ana.page.evaluate(() => Object.entries(localStorage).filter(([name]) => name.startsWith('called.')).map(([, text]) => text));
+  session.prompt('[[events:3]]', 'ben', 'k1');
+  await expect.poll(called).toEqual(['The turn has ended: Far away']);
+  session.prompt('[[events:3]]', 'ben', 'k2');
+  await expect.poll(async () => (await called()).length).toBe(2);
+  // Long enough for every tab to have had its turn.
+  await ana.page.waitForTimeout(1_500);
+  expect((await called()).length).toBe(2);
+});

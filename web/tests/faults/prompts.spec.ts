@@ -119,3 +119,18 @@ test('a prompt that is too long stays where it is', async ({ gateway, arrive }) 
   expect((await ana.composer.inputValue()).length).toBe(140_000);
   expect(gateway.ran).toEqual([]);
 });
+
+test('what waits for the end of a turn still waits after a reload', async ({ gateway, served, arrive }) => {
+  const session = gateway.session('Queue');
+  const ana = await arrive('ana', `#/${session.session}`);
+  await ana.isLive();
+  session.prompt('[[events:20]] [[pace:250]]', 'ben', 'k');
+  await expect(ana.page.getByText(/Running: ben’s turn/)).toBeVisible();
+  await ana.ask('after ben');
+  await expect(ana.transcript).toContainText('Is sent when the turn that runs has ended');
+  await ana.page.goto(`${served.url}/?again#/${session.session}`);
+  await expect(ana.transcript).toContainText('Is sent when the turn that runs has ended');
+  expect(gateway.ran).toEqual([]);
+  await expect(ana.turnEnd(2)).toContainText('Finished');
+  expect(gateway.ran).toEqual(['after ben']);
+});
