@@ -21,6 +21,7 @@ mod words;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -31,6 +32,9 @@ use crate::config::{BadSetting, Settings};
 const EXIT_USAGE: u8 = 64;
 /// The log's disk failed (`EX_IOERR`).
 const EXIT_IO: u8 = 74;
+
+/// What still works on a blocking thread at the end gets so long.
+const BLOCKING_WAIT: Duration = Duration::from_secs(1);
 
 /// The gateway that people open when their infrastructure is on fire.
 ///
@@ -151,7 +155,10 @@ fn fail(failure: &Failure) -> ExitCode {
 fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
-    runtime.block_on(command)
+    let ended = runtime.block_on(command);
+    // Compressing and sweeping can be broken off at any point; a planned stop does not wait for them.
+    runtime.shutdown_timeout(BLOCKING_WAIT);
+    ended
 }
 
 /// For commands that only wait: one thread, and no waiting for a terminal that takes nothing.

@@ -12,6 +12,7 @@ use clap::Args;
 pub use client::{ClientConfig, ClientSettings};
 
 use crate::agent::command as agent_command;
+use crate::presets::{self, Preset};
 
 /// The gateway's settings as they were given. One list for `--help`, for flags and for variables.
 #[derive(Debug, Clone, Args)]
@@ -41,9 +42,12 @@ pub struct Settings {
     /// Turns that may run at the same time, in all sessions together
     #[arg(long, env = "BREAKGLASS_MAX_CONCURRENT_TURNS", value_name = "COUNT", default_value = "4")]
     pub max_concurrent_turns: String,
-    /// Address that people use when a proxy stands in front, such as https://breakglass.example.org
+    /// Address that people use when a proxy stands in front, such as `https://breakglass.example.org`
     #[arg(long, env = "BREAKGLASS_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// File of prompts to begin with (TOML: `[[preset]]` with `label` and `prompt`) [default: a set for the usual incident]
+    #[arg(long, env = "BREAKGLASS_PRESETS", value_name = "FILE")]
+    pub presets: Option<PathBuf>,
     /// What is logged on stderr, as in `info` or `breakglass=debug`
     #[arg(long, env = "BREAKGLASS_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
@@ -154,6 +158,8 @@ pub struct Config {
     pub turns_max: usize,
     /// The address that people use, when it is not the one that is listened on.
     pub public_url: Option<PublicUrl>,
+    /// Prompts to begin with.
+    pub presets: Vec<Preset>,
 }
 
 /// A turn time-out beyond this is a mistake, seconds (30 days).
@@ -196,8 +202,14 @@ impl Settings {
             agent,
             turn_timeout: Duration::from_secs(seconds),
             turns_max: usize::try_from(turns_max).unwrap_or(usize::MAX),
+            presets: self.read_presets()?,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
         })
+    }
+
+    fn read_presets(&self) -> Result<Vec<Preset>, BadSetting> {
+        let Some(path) = &self.presets else { return Ok(presets::usual()) };
+        presets::read(path).map_err(|error| BadSetting { setting: "--presets", problem: error.to_string() })
     }
 
     fn listen_address(&self) -> Result<SocketAddr, BadSetting> {
@@ -264,7 +276,8 @@ struct Folder<'a>(&'a Path);
 
 impl Folder<'_> {
     fn absolute(&self, working_dir: &Path) -> PathBuf {
-        working_dir.join(self.0)
+        // Only `.` and double slashes go: a link's `..` may lead elsewhere than its text says.
+        std::path::absolute(working_dir.join(self.0)).unwrap_or_else(|_| working_dir.join(self.0))
     }
 
     fn to_owned(&self) -> PathBuf {

@@ -1,6 +1,6 @@
 //! The HTTP door: accept loop, routes, the page, and the upgrade to WebSocket.
 //!
-//! Invariant: every route but `/healthz`, `/readyz`, `/api/login` and the page's own files asks for a credential; every request
+//! Invariant: every route but `/healthz`, `/readyz`, the two that sign in and the page's own files asks for a credential; every request
 //! is checked for `Host`, every unsafe one and every upgrade for `Origin`; errors have one shape, and their status codes
 //! stand in `error.rs` alone. Knows nothing of how sessions or turns work.
 
@@ -16,12 +16,11 @@ mod export;
 mod health;
 mod socket;
 mod stream;
+mod transcript;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, patch, post};
 use tower_http::compression::CompressionLayer;
@@ -29,14 +28,9 @@ use tower_http::compression::CompressionLayer;
 pub use accept::serve;
 pub use doors::Doors;
 
-use crate::protocol::PROMPT_BYTES_MAX;
+use crate::presets::Preset;
 use crate::tasks::Tasks;
 use crate::ws::Door;
-
-/// A prompt, six times as long when every byte is escaped, and its frame.
-const BODY_BYTES_MAX: usize = PROMPT_BYTES_MAX * 6 + 4096;
-/// Time to read a body: a slow client is not waited for.
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What handlers need.
 #[derive(Clone)]
@@ -47,6 +41,8 @@ pub struct App {
     pub doors: Arc<Doors>,
     /// Where tasks are started.
     pub tasks: Tasks,
+    /// Prompts to begin with.
+    pub presets: Arc<[Preset]>,
 }
 
 /// All routes.
@@ -55,6 +51,7 @@ pub fn router(app: App) -> Router {
         .route("/login", post(api::login))
         .route("/logout", post(api::logout))
         .route("/me", get(api::me))
+        .route("/presets", get(api::presets))
         .route("/sessions", get(api::list).post(api::create))
         .route("/sessions/{id}", get(api::session).merge(patch(api::rename)))
         .route("/sessions/{id}/events", get(events::page))
@@ -62,18 +59,21 @@ pub fn router(app: App) -> Router {
         .route("/sessions/{id}/cancel", post(api::cancel))
         .route("/sessions/{id}/export", get(export::export))
         .layer(CompressionLayer::new())
+        .fallback(api::nothing)
         // Not compressed: an event must not wait in a compressor.
         .route("/sessions/{id}/stream", get(stream::stream));
     Router::new()
         .nest("/api", api)
         .route("/ws", get(socket::upgrade))
+        .route("/sessions/{id}", get(transcript::transcript))
+        .route("/sessions/style.css", get(transcript::style))
+        .route("/sign-in", post(transcript::signed_in))
         .route("/metrics", get(health::metrics))
         .fallback(assets::serve)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), doors::check))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(doors::headers))
         .with_state(app)
 }

@@ -11,6 +11,10 @@ mod replay;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod turn;

@@ -27,8 +27,6 @@ const EXIT_TIMEOUT: u8 = 124;
 const EXIT_LEFT: u8 = 130;
 /// Ctrl-C waits so long for a stdout that takes nothing.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
-/// The longest title that is made from a prompt, characters.
-const TITLE_CHARS: usize = 60;
 
 #[derive(Debug, Args)]
 #[command(
@@ -77,7 +75,7 @@ pub(super) async fn prompt(mut args: PromptArgs) -> Result<u8, Failure> {
     let session = match named {
         Some(named) => find_session(&config.gateway, &named).await?,
         None => {
-            let session = create(&config.gateway, &args, &text).await?;
+            let session = create(&config.gateway, &args).await?;
             view.screen.say(Ink::Dim, &format!("new session {session}")).await?;
             session
         }
@@ -201,18 +199,10 @@ async fn to_the_end(follow: &mut Follow, view: &mut View, turn: TurnId) -> Resul
     }
 }
 
-async fn create(gateway: &Gateway, args: &PromptArgs, text: &str) -> Result<SessionId, Failure> {
-    let title = args.title.clone().or_else(|| title(text));
+async fn create(gateway: &Gateway, args: &PromptArgs) -> Result<SessionId, Failure> {
     let session = Some(SessionId::random());
-    let create = Create { session, title, agent: args.agent.clone(), model: args.model.clone() };
+    let create = Create { session, title: args.title.clone(), agent: args.agent.clone(), model: args.model.clone() };
     Ok(gateway.create(&create).await?.session)
-}
-
-/// The beginning of a prompt's first line; `None` when there is nothing to be seen in it.
-fn title(text: &str) -> Option<String> {
-    let line = text.trim().lines().next()?.trim();
-    let title: String = line.chars().filter(|c| !c.is_control()).take(TITLE_CHARS).collect();
-    (!title.trim().is_empty()).then_some(title)
 }
 
 fn text(words: &[String]) -> Result<String, Failure> {

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use super::{EXIT_IO, Failure, data_dir};
 use crate::agent::AgentKind;
@@ -35,6 +36,8 @@ const OPEN_FILES_WANTED: u64 = 65_536;
 
 pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let config = settings.check()?;
+    // From here on a signal is a wish to stop, and not the end: whoever sees the link may send one.
+    let signals = Signals::listen()?;
     data_dir::create(&config.data.root)?;
     let _lock = data_dir::lock(&config.data.lock())?;
     raise_open_files();
@@ -58,7 +61,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     announce(&config, listening, first.as_ref()).context("cannot write to stdout")?;
     tasks.spawn(http::serve(listener, http::router(app), tasks.clone()));
 
-    let ended = wait_for_end(health).await;
+    let ended = wait_for_end(signals, health).await;
     tracing::info!("stopping: clients are told, turns go on under their supervisors");
     tasks.stop(STOP_TIMEOUT).await;
     ended
@@ -97,7 +100,7 @@ fn app(config: &Config, sessions: Sessions, auth: Auth, tasks: &Tasks, listening
     let agent = config.agent.clone();
     let door = Door { sessions, auth, agents: Arc::new(move || agents(&agent)), stopping: tasks.stopping().clone() };
     let doors = Arc::new(Doors::new(listening, config.public_url.as_ref()));
-    App { door, doors, tasks: tasks.clone() }
+    App { door, doors, tasks: tasks.clone(), presets: config.presets.clone().into() }
 }
 
 fn agents(config: &AgentConfig) -> Vec<AgentInfo> {
@@ -146,13 +149,23 @@ fn is_unsandboxed_root(agent: &AgentConfig) -> bool {
     rustix::process::geteuid().is_root() && !sandboxed && agent.variable("CLAUDE_CODE_BUBBLEWRAP").is_none()
 }
 
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+}
+
 /// Waits for a signal, or for the log's disk to fail: then the next start finds out what was written.
-async fn wait_for_end(mut health: tokio::sync::watch::Receiver<Health>) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+async fn wait_for_end(mut signals: Signals, mut health: watch::Receiver<Health>) -> Result<(), Failure> {
     tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        _ = signals.terminate.recv() => Ok(()),
+        _ = signals.interrupt.recv() => Ok(()),
         broken = health.wait_for(|health| matches!(health, Health::Broken(_))) => {
             let why = match broken.as_deref() {
                 Ok(Health::Broken(why)) => why.clone(),

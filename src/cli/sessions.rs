@@ -44,7 +44,7 @@ enum SessionsCommand {
 #[derive(Debug, Args)]
 #[command(after_help = remote::STATUSES)]
 struct NewArgs {
-    /// What people call it [default: the beginning of its id]
+    /// What people call it [default: the beginning of its first prompt]
     #[arg(long)]
     title: Option<String>,
     /// Which agent works in it: `claude` or `drill`

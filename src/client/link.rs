@@ -201,6 +201,7 @@ mod tests {
 
         async fn accept(&self) -> WebSocketStream<TcpStream> {
             let (stream, _) = self.0.accept().await.unwrap();
+            #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
             let echo = |_: &_, mut answer: hyper::Response<()>| {
                 let protocol = crate::protocol::SUBPROTOCOL.parse().unwrap();
                 answer.headers_mut().insert("sec-websocket-protocol", protocol);

@@ -1,17 +1,27 @@
 //! Bodies, paths and queries, read strictly: what is wrong is named.
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::App;
 use super::error::HttpError;
-use super::{App, BODY_TIMEOUT};
 use crate::ids::SessionId;
-use crate::protocol::client;
 use crate::protocol::server::ErrorCode;
+use crate::protocol::{PROMPT_BYTES_MAX, client};
+
+/// A prompt, six times as long when every byte is escaped, and the rest of its request.
+const BODY_BYTES_MAX: usize = PROMPT_BYTES_MAX * 6 + 4096;
+/// Of a body that is too large so much is read before the connection is cut.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
+/// Time to read a body: a slow client is not waited for.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A JSON object in the body; none at all is an empty one.
 pub(super) struct Fields<T>(pub T);
@@ -19,15 +29,10 @@ pub(super) struct Fields<T>(pub T);
 impl<T: DeserializeOwned> FromRequest<App> for Fields<T> {
     type Rejection = HttpError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, HttpError> {
+    async fn from_request(request: Request, _: &App) -> Result<Self, HttpError> {
         let bad = |message: String| HttpError::new(ErrorCode::BadRequest, message);
-        let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, app));
-        let bytes = reading.await.map_err(|_| HttpError::too_slow())?.map_err(|rejected| match rejected {
-            BytesRejection::FailedToBufferBody(failed) if failed.status().as_u16() == 413 => {
-                HttpError::new(ErrorCode::TooLarge, "the request's body is too large")
-            }
-            other => bad(other.body_text()),
-        })?;
+        let reading = tokio::time::timeout(BODY_TIMEOUT, read_body(request.into_body()));
+        let bytes = reading.await.map_err(|_| HttpError::too_slow())??;
         if bytes.is_empty() {
             return client::read(serde_json::Map::new()).map(Self).map_err(bad);
         }
@@ -37,6 +42,28 @@ impl<T: DeserializeOwned> FromRequest<App> for Fields<T> {
             Err(error) => Err(bad(format!("the body is not JSON: {error}"))),
         }
     }
+}
+
+/// Reads a whole body. One that is too large is read on for a while and thrown away: a client that is still sending would
+/// otherwise see a broken connection in the place of the error.
+async fn read_body(mut body: Body) -> Result<Vec<u8>, HttpError> {
+    let (mut bytes, mut total) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| HttpError::new(ErrorCode::BadRequest, format!("the request's body broke off: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        total += data.len();
+        if total <= BODY_BYTES_MAX {
+            bytes.extend_from_slice(&data);
+        } else if total > DRAINED_BYTES_MAX {
+            break;
+        }
+    }
+    if total > BODY_BYTES_MAX {
+        let message = format!("the request's body may have {BODY_BYTES_MAX} bytes");
+        return Err(HttpError::new(ErrorCode::TooLarge, message));
+    }
+    Ok(bytes)
 }
 
 /// The `{id}` of a path.

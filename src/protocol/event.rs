@@ -156,6 +156,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Reads an outcome as on the wire.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Ok, Self::Error, Self::Cancelled, Self::Timeout, Self::Lost].into_iter().find(|one| one.as_str() == text)
+    }
+
     /// The outcome, as on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -116,7 +116,7 @@ impl Actor {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             return Err(PromptError::AtCapacity(self.turns_max));
         };
-        let started = log.session(self.id).await?.is_some_and(|row| row.state.started);
+        let conversation = log.session(self.id).await?.and_then(|row| row.conversation);
         let model = model.unwrap_or_else(|| self.model.clone());
         let (prompt, asked_by) = (text.clone(), by.clone());
         let (session, session_id, agent) = (self.key, self.id, self.agent.clone());
@@ -129,7 +129,7 @@ impl Actor {
         tracing::info!(session.id = %self.id, turn.id = %place.turn_id, by = asked_by, "a turn begins");
         self.begin(place, asked_by, accepted, CancellationToken::new());
         let (attempt, position, stop) = (1, Position::default(), self.stop.clone());
-        let turn = Turn { place, kind, model, prompt, accepted, attempt, position, started, stop };
+        let turn = Turn { place, kind, model, prompt, accepted, attempt, position, conversation, stop };
         self.spawn(Arc::clone(live), turn, Some(permit), None);
         Ok(Accepted { session: self.id, turn: place.turn_id, seq, duplicate: false })
     }
@@ -163,7 +163,7 @@ impl Actor {
         // A turn of an agent that this program does not know could only have been begun by a newer one.
         let kind = found.agent.parse().unwrap_or(AgentKind::Claude);
         let position =
-            Position { spool_bytes: found.spool_bytes, started: false, result_is_error: found.result_is_error };
+            Position { spool_bytes: found.spool_bytes, began: false, result_is_error: found.result_is_error };
         let turn = Turn {
             place: found.place,
             kind,
@@ -172,7 +172,7 @@ impl Actor {
             accepted: found.accepted,
             attempt: found.attempt,
             position,
-            started: found.started,
+            conversation: found.conversation,
             stop,
         };
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
@@ -199,6 +199,7 @@ impl Actor {
     }
 
     async fn end(&mut self, live: Arc<Live>, place: Place, ended: Ended, waiting: Option<mpsc::Sender<()>>) {
+        let ended = if self.state.stop_is_asked() { ended.as_cancelled() } else { ended };
         let written = self.workshop.log.end_turn(place, &ended.events, ended.end.clone()).await;
         match written {
             Ok(()) => {}

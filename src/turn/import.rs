@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::translate::{self, Note};
-use crate::ids::TurnId;
+use crate::ids::{SessionId, TurnId};
 use crate::log::{Log, NewEvent, Place, Progress, Shared};
 use crate::protocol::event::LeftProcess;
 use crate::turn::follow::{Chunk, SpoolReader, SpoolWatch};
@@ -33,7 +33,7 @@ pub struct Position {
     /// Bytes of the spool that are in the log.
     pub spool_bytes: u64,
     /// Whether an `init` line was among them.
-    pub started: bool,
+    pub began: bool,
     /// The newest `result`'s `is_error`.
     pub result_is_error: Option<bool>,
 }
@@ -46,6 +46,8 @@ pub struct Import<'a> {
     pub place: Place,
     /// Where they come from.
     pub dir: &'a SpoolDir,
+    /// Which conversation the agent was told to open or resume.
+    pub conversation: SessionId,
     /// How far it is.
     pub position: Position,
     /// Somebody's wish to stop the turn, once it is in the log.
@@ -152,12 +154,12 @@ impl Import<'_> {
             return Ok(());
         }
         let translated = Translated::of(chunk);
-        self.position.started |= translated.started;
+        self.position.began |= translated.began;
         self.position.result_is_error = translated.result_is_error.or(self.position.result_is_error);
         self.position.spool_bytes = chunk.offset;
         let progress = Progress {
             spool_bytes: chunk.offset,
-            started: translated.started,
+            started: translated.began.then_some(self.conversation),
             result_is_error: translated.result_is_error,
         };
         let events: Shared = translated.events.into();
@@ -168,13 +170,13 @@ impl Import<'_> {
 /// What some lines come to.
 struct Translated {
     events: Vec<NewEvent>,
-    started: bool,
+    began: bool,
     result_is_error: Option<bool>,
 }
 
 impl Translated {
     fn of(chunk: &Chunk) -> Self {
-        let mut this = Self { events: Vec::new(), started: false, result_is_error: None };
+        let mut this = Self { events: Vec::new(), began: false, result_is_error: None };
         for line in &chunk.lines {
             if line.bytes.len() >= HEAVY_BYTES {
                 tokio::task::block_in_place(|| this.add(&line.bytes));
@@ -190,7 +192,7 @@ impl Translated {
         match line.note {
             // Not an answer to the prompt: the attempt that follows gives that, and the raw output keeps this.
             Note::LostConversation => return,
-            Note::Init => self.started = true,
+            Note::Init => self.began = true,
             Note::Result { is_error } => self.result_is_error = Some(is_error),
             Note::None => {}
         }

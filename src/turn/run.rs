@@ -1,7 +1,7 @@
 //! One turn from its prompt to its evidence: which conversation, how many attempts, launched here or found.
 //!
 //! Invariant: the agent is run again only when it said that it did nothing (its conversation was lost, or was open already),
-//! and at most [`ATTEMPTS_MAX`] times; an attempt that any gateway launched is never launched again.
+//! and at most `ATTEMPTS_MAX` times; an attempt that any gateway launched is never launched again.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -15,8 +15,9 @@ use crate::agent::command::{self, Command, Conversation};
 use crate::agent::translate::{StartProblem, start_problem};
 use crate::clock::WallMs;
 use crate::config::AgentConfig;
+use crate::ids::SessionId;
 use crate::log::{Log, NewEvent, Place, Shared};
-use crate::protocol::event::{Body, State, Status, TurnEnd};
+use crate::protocol::event::{Body, Outcome, State, Status, TurnEnd};
 use crate::turn::claim::Liveness;
 use crate::turn::import::{Folders, Import, Position};
 use crate::turn::launch::{Supervisor, launch};
@@ -24,7 +25,7 @@ use crate::turn::outcome::{Circumstances, Evidence, conclude};
 use crate::turn::persist::{Abandoned, persist};
 use crate::turn::spool::{EndReason, LaunchSpec, SPOOL_VERSION, SpoolDir};
 
-/// Resume, find it lost, open anew; or open, find it open, resume: two, and one to spare.
+/// Resume and find it lost, open it and find it half made, open another: no attempt can need a fourth.
 const ATTEMPTS_MAX: u32 = 3;
 /// The seed's `err.strip()[:500]`.
 const STDERR_CHARS: usize = 500;
@@ -61,8 +62,8 @@ pub struct Turn {
     pub attempt: u32,
     /// How far its import is.
     pub position: Position,
-    /// Whether the session's conversation was opened before.
-    pub started: bool,
+    /// The session's conversation with its agent, once one was opened.
+    pub conversation: Option<SessionId>,
     /// Somebody's wish to stop it, once it is in the log.
     pub stop: CancellationToken,
 }
@@ -75,6 +76,15 @@ pub struct Ended {
     pub end: TurnEnd,
     /// The spools, to be archived.
     pub spools: Vec<SpoolDir>,
+}
+
+impl Ended {
+    /// The same end for a turn that somebody stopped while its end was on the way here.
+    #[must_use]
+    pub fn as_cancelled(self) -> Self {
+        let events = Shared::from([]);
+        Self { events, end: TurnEnd { outcome: Outcome::Cancelled, ..self.end }, spools: self.spools }
+    }
 }
 
 impl Turn {
@@ -114,6 +124,7 @@ impl Turn {
             log: &workshop.log,
             place: self.place,
             dir,
+            conversation: told(dir).unwrap_or(self.place.session_id),
             position: self.position,
             stop: &self.stop,
             stopping: &workshop.stopping,
@@ -156,21 +167,27 @@ impl Turn {
     async fn launch(&self, workshop: &Workshop, dir: &SpoolDir) -> Result<Supervisor, NotRunning> {
         let workspace = workshop.folders.workspaces.join(self.place.session_id.to_string());
         make_folder(&workspace).map_err(because)?;
-        let command = self.command(workshop)?;
+        // A gateway that died before it could launch has written down what to run; that is what was meant.
+        if !dir.is_created() {
+            let command = self.command(workshop)?;
+            dir.create(&self.spec(workshop, &command, workspace), command.stdin.as_deref()).map_err(because)?;
+        }
+        launch(dir, &workshop.agent.environment).await.map_err(because)
+    }
+
+    fn spec(&self, workshop: &Workshop, command: &Command, workspace: PathBuf) -> LaunchSpec {
         let left = workshop.timeout.saturating_sub(Duration::from_millis(self.accepted.elapsed_ms()));
-        let spec = LaunchSpec {
+        LaunchSpec {
             version: SPOOL_VERSION,
             turn: self.place.turn_id,
             attempt: self.attempt,
-            program: command.program,
-            args: command.args,
+            program: command.program.clone(),
+            args: command.args.clone(),
             stdin: command.stdin.is_some(),
             workspace,
             // 0 would mean without end.
             timeout_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1),
-        };
-        dir.create(&spec, command.stdin.as_deref()).map_err(because)?;
-        launch(dir, &workshop.agent.environment).await.map_err(because)
+        }
     }
 
     fn command(&self, workshop: &Workshop) -> Result<Command, NotRunning> {
@@ -184,15 +201,20 @@ impl Turn {
         })
     }
 
-    /// Opens or resumes: what the last attempt complained of decides, and without a complaint whether it was ever opened.
+    /// Opens or resumes: what earlier attempts complained of decides, and without a complaint whether it was ever opened. One
+    /// that can neither be resumed nor opened was killed while it was made: it is left behind for a new one.
     fn conversation(&self, workshop: &Workshop) -> Conversation {
-        let session = self.place.session_id;
-        let complaint = (self.attempt > 1).then(|| complaint(&self.spool(workshop, self.attempt - 1))).flatten();
-        match complaint {
-            Some(StartProblem::ConversationLost) => Conversation::Open(session),
-            Some(StartProblem::ConversationInUse) => Conversation::Resume(session),
-            None if self.started => Conversation::Resume(session),
-            None => Conversation::Open(session),
+        let known = self.conversation.unwrap_or(self.place.session_id);
+        let complaints: Vec<_> =
+            (1..self.attempt).filter_map(|attempt| complaint(&self.spool(workshop, attempt))).collect();
+        let lost = complaints.contains(&StartProblem::ConversationLost);
+        let in_use = complaints.contains(&StartProblem::ConversationInUse);
+        match (lost, in_use) {
+            (true, true) => Conversation::Open(SessionId::random()),
+            (true, false) => Conversation::Open(known),
+            (false, true) => Conversation::Resume(known),
+            (false, false) if self.conversation.is_some() => Conversation::Resume(known),
+            (false, false) => Conversation::Open(known),
         }
     }
 
@@ -201,7 +223,7 @@ impl Turn {
         let Evidence::Record(record) = evidence else { return None };
         let failed = record.reason == EndReason::Exited && record.exit_code.is_some_and(|code| code != 0);
         let may_again = self.attempt < ATTEMPTS_MAX && !self.stop.is_cancelled();
-        if !failed || self.position.started || !may_again {
+        if !failed || self.position.began || !may_again {
             return None;
         }
         complaint(dir)
@@ -262,6 +284,13 @@ fn because(error: impl std::fmt::Display) -> NotRunning {
 
 fn complaint(dir: &SpoolDir) -> Option<StartProblem> {
     start_problem(&dir.stderr_head(COMPLAINT_CHARS))
+}
+
+/// Which conversation this attempt's agent was told to open or resume.
+fn told(dir: &SpoolDir) -> Option<SessionId> {
+    let args = dir.spec().ok()?.args;
+    let flag = args.iter().position(|arg| arg == "--session-id" || arg == "--resume")?;
+    args.get(flag + 1)?.parse().ok()
 }
 
 fn make_folder(path: &std::path::Path) -> Result<(), String> {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Requests at once.
-const BURST: f64 = 400.0;
+/// Requests at once: a page that comes back attaches all its sessions.
+const BURST: f64 = 1_000.0;
 /// Requests a second in the long run.
-const RATE: f64 = 100.0;
+const RATE: f64 = 200.0;
 /// Refusals in a row after which the connection is cut.
 const REFUSALS_MAX: u32 = 2_000;
 
@@ -56,10 +56,10 @@ mod tests {
     fn a_burst_passes_a_flood_does_not_and_patience_helps() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        assert!((0..400).all(|_| pace.request(start) == Verdict::Fine));
-        assert_eq!(pace.request(start), Verdict::TooFast { wait_ms: 10 });
+        assert!((0..1_000).all(|_| pace.request(start) == Verdict::Fine));
+        assert_eq!(pace.request(start), Verdict::TooFast { wait_ms: 5 });
         assert_eq!(pace.request(start + Duration::from_secs(1)), Verdict::Fine);
-        let verdicts: Vec<_> = (0..3_000).map(|_| pace.request(start + Duration::from_secs(1))).collect();
+        let verdicts: Vec<_> = (0..4_000).map(|_| pace.request(start + Duration::from_secs(1))).collect();
         assert_eq!(verdicts.last(), Some(&Verdict::Flood));
     }
 }

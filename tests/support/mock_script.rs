@@ -41,8 +41,9 @@ pub(crate) fn position(messages: &[Value]) -> Position {
             continue;
         }
         let prompt: Vec<String> = texts(message).into_iter().filter(|text| !is_the_programs_own(text)).collect();
-        if !prompt.is_empty() {
-            return Position { prompt: prompt.join("\n"), round };
+        // After a turn without an answer the program sends two prompts as one message: the last block is the newest.
+        if let Some(newest) = prompt.into_iter().next_back() {
+            return Position { prompt: newest, round };
         }
     }
     Position { prompt: String::new(), round }

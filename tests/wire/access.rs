@@ -48,7 +48,6 @@ async fn each_role_may_do_its_part_and_no_more_over_http() {
         ("GET", session.clone(), None, [200, 200, 200]),
         ("GET", format!("{session}/events"), None, [200, 200, 200]),
         ("GET", format!("{session}/export?format=jsonl"), None, [403, 200, 200]),
-        ("GET", format!("{session}/export?format=html"), None, [403, 200, 200]),
         ("PATCH", session.clone(), Some(json!({"title": "mine"})), [403, 403, 200]),
         ("POST", format!("{session}/cancel"), Some(json!({})), [403, 403, 409]),
         ("POST", format!("{session}/prompts"), Some(json!({"text": "[[text:x]]"})), [403, 403, 202]),

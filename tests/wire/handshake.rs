@@ -106,7 +106,8 @@ async fn frames_of_a_wrong_sort_end_the_connection_with_their_code() {
 
 /// A ping of exactly so many bytes.
 fn padded_ping(bytes: usize) -> String {
-    format!("{:bytes$}", r#"{"type":"ping"}"#)
+    let ping = r#"{"type":"ping"}"#;
+    ping.to_owned() + &" ".repeat(bytes - ping.len())
 }
 
 #[tokio::test]
