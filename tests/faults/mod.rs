@@ -2,4 +2,7 @@
 //! moment. Nothing that was accepted may be lost, nothing may be seen twice, and everything must say what is wrong.
 //! docs/reliability.md lists promise by promise what is tried here.
 
+mod descriptors;
+mod half_begun;
+mod native;
 mod stress;
