@@ -3,6 +3,7 @@
 //! docs/reliability.md lists promise by promise what is tried here.
 
 mod descriptors;
+mod disk;
 mod half_begun;
 mod native;
 mod stress;
