@@ -18,6 +18,7 @@ mod disk;
 mod gateway;
 mod load;
 mod operator;
+mod prefill;
 mod reference;
 mod report;
 mod runs;
@@ -33,7 +34,15 @@ use runs::Options;
 /// A bench: its name and what it does.
 type Bench = (&'static str, fn(&Options) -> Result<()>);
 
-const BENCHES: [Bench; 1] = [("latency", runs::latency::run)];
+const BENCHES: [Bench; 7] = [
+    ("latency", runs::latency::run),
+    ("fanout", runs::fanout::run),
+    ("replay", runs::replay::run),
+    ("idle", runs::idle::run),
+    ("writer", runs::writer::run),
+    ("slow", runs::slow::run),
+    ("start", runs::start::run),
+];
 
 const HELP: &str = "\
 cargo bench --bench gateway -- [NAME...] [--short] [--big] [--rounds N]

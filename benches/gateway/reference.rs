@@ -2,12 +2,19 @@
 //!
 //! `broadcast` is the plainest fan-out that is not naive: tokio-tungstenite, every message in memory, each viewer a cursor,
 //! neighbours coalesced into one write. No log, no durability, no sign-in.
+//! `rows` reads the gateway's own database and writes frames to a plain socket.
 
+use std::ffi::OsStr;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use breakglass::db::connection;
+use breakglass::frames::{Chunk, ChunkBuilder};
+use breakglass::ids::Seq;
 use futures_util::SinkExt;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +25,9 @@ use crate::cpu;
 
 /// What a viewer is written at once, bytes: as much as the gateway gathers for one.
 const BATCH_BYTES: usize = 64 << 10;
+
+/// Rows that are read at once: as many as the gateway reads.
+const PAGE_EVENTS: i64 = 256;
 
 /// A running reference; ends with the value.
 pub(crate) struct Reference {
@@ -31,8 +41,17 @@ pub(crate) struct Reference {
 impl Reference {
     /// Starts the broadcaster.
     pub(crate) fn broadcast() -> Result<Self> {
+        Self::start(&["broadcast".as_ref()])
+    }
+
+    /// Starts the loop that shows one session's rows to whoever connects and says a word.
+    pub(crate) fn rows(database: &Path, session: &str) -> Result<Self> {
+        Self::start(&["rows".as_ref(), database.as_os_str(), session.as_ref()])
+    }
+
+    fn start(args: &[&OsStr]) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--reference", "broadcast"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.arg("--reference").args(args).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = cpu::spawn_on(cpu::SERVER_CORE, &mut command)?;
         let line = first_line(&mut child);
         let addresses: Vec<SocketAddr> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
@@ -69,8 +88,40 @@ fn first_line(child: &mut Child) -> String {
 pub(crate) fn serve(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("broadcast") => tokio::runtime::Runtime::new()?.block_on(broadcast()),
+        Some("rows") => rows(Path::new(&args[1]), &args[2]),
         _ => bail!("no such reference"),
     }
+}
+
+/// Pages of rows, made into frames, written to a socket: the least that a replay from the log can be.
+fn rows(database: &Path, session: &str) -> Result<()> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    println!("{0} {0}", listener.local_addr()?);
+    let connection = connection::open_reading(database)?;
+    for socket in listener.incoming() {
+        let mut socket = socket?;
+        socket.set_nodelay(true)?;
+        let _word = socket.read(&mut [0; 64])?;
+        let mut after = Seq::ZERO;
+        while let Some(chunk) = page(&connection, session, after)? {
+            socket.write_all(chunk.wire())?;
+            after = chunk.last();
+        }
+    }
+    Ok(())
+}
+
+fn page(connection: &rusqlite::Connection, session: &str, after: Seq) -> Result<Option<Chunk>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT record FROM events WHERE session = (SELECT key FROM sessions WHERE id = ?1) AND seq > ?2
+         ORDER BY seq LIMIT ?3",
+    )?;
+    let mut rows = statement.query((session, after.0 as i64, PAGE_EVENTS))?;
+    let mut builder = ChunkBuilder::new(after.next());
+    while let Some(row) = rows.next()? {
+        builder.push(row.get_ref(0)?.as_str()?);
+    }
+    Ok(builder.finish())
 }
 
 /// Every message so far, and how many there are.

@@ -1,6 +1,12 @@
 //! The measurements, one a file.
 
+pub(crate) mod fanout;
+pub(crate) mod idle;
 pub(crate) mod latency;
+pub(crate) mod replay;
+pub(crate) mod slow;
+pub(crate) mod start;
+pub(crate) mod writer;
 
 /// How much to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
