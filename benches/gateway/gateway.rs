@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,20 @@ use crate::load::Load;
 use crate::operator::Operator;
 use crate::socket::PATIENCE;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_breakglass");
+/// The binary that is measured.
+static PROGRAM: OnceLock<String> = OnceLock::new();
 /// How long a stop may take: `serve` promises 10 s.
 const STOP_LIMIT: Duration = Duration::from_secs(12);
+
+/// The binary that is measured: this build's, unless another was chosen.
+fn program() -> &'static str {
+    PROGRAM.get_or_init(|| env!("CARGO_BIN_EXE_breakglass").to_owned())
+}
+
+/// Measures another build of the gateway. To be called first.
+pub(crate) fn choose_program(path: &str) {
+    let _chosen_already = PROGRAM.set(path.to_owned());
+}
 
 /// A folder for one measurement, on the disk that the build uses: a memory file system would have no fsync.
 pub(crate) fn folder() -> Result<TempDir> {
@@ -49,7 +61,7 @@ impl Gateway {
     /// Starts it on what the folder holds. `token` of an earlier start, if it was not the first.
     pub(crate) fn start(root: &Path, token: Option<&str>) -> Result<Self> {
         let agent = agent(root)?;
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         let log = fs::File::options().create(true).append(true).open(root.join("gateway.log"))?;
         command
             .arg("serve")
@@ -145,7 +157,7 @@ fn agent(root: &Path) -> Result<PathBuf> {
     let path = root.join("agent");
     let core = cpu::LOAD_CORE;
     let bound = if Path::new("/usr/bin/taskset").exists() { format!("taskset -c {core} ") } else { String::new() };
-    fs::write(&path, format!("#!/bin/sh\nexec {bound}'{PROGRAM}' drill \"$@\"\n"))?;
+    fs::write(&path, format!("#!/bin/sh\nexec {bound}'{}' drill \"$@\"\n", program()))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     Ok(path)
 }

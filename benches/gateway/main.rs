@@ -49,6 +49,8 @@ cargo bench --bench gateway -- [NAME...] [--short] [--big] [--rounds N]
   --short     smaller and shorter, one or two minutes in all
   --big       also what takes long (a million events, five thousand connections)
   --rounds N  how often each measurement is repeated; medians are printed (3)
+  --only TEXT only table rows whose first column contains this (fanout, replay, idle, writer)
+  --program P another build of the gateway, to compare with (not for writer, which runs in this process)
 names, all by default:";
 
 fn main() -> ExitCode {
@@ -67,7 +69,8 @@ fn main() -> ExitCode {
 }
 
 fn measure(args: &[String]) -> Result<()> {
-    let (mut options, mut names, mut is_bench) = (Options { size: runs::Size::Usual, rounds: 3 }, Vec::new(), false);
+    let (mut options, mut names, mut is_bench) =
+        (Options { size: runs::Size::Usual, rounds: 3, only: None }, Vec::new(), false);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -75,6 +78,12 @@ fn measure(args: &[String]) -> Result<()> {
             "--short" => options.size = runs::Size::Short,
             "--big" => options.size = runs::Size::Big,
             "--rounds" => options.rounds = args.next().and_then(|count| count.parse().ok()).unwrap_or(3).clamp(1, 20),
+            "--only" => options.only = args.next().cloned(),
+            "--program" => {
+                let path = args.next().and_then(|path| std::fs::canonicalize(path).ok());
+                let Some(path) = path else { bail!("`--program` needs the path of a binary") };
+                gateway::choose_program(&path.to_string_lossy());
+            }
             "--help" => return help(),
             name if BENCHES.iter().any(|(known, _)| *known == name) => names.push(name.to_owned()),
             other => bail!("`{other}` is neither a bench nor an option; --help lists them"),

@@ -17,13 +17,20 @@ pub(crate) enum Size {
 }
 
 /// What the command line chose.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) size: Size,
     pub(crate) rounds: usize,
+    /// Only rows whose first column contains this.
+    pub(crate) only: Option<String>,
 }
 
 impl Options {
+    /// Whether this row is wanted.
+    pub(crate) fn wants(&self, row: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| row.contains(only.as_str()))
+    }
+
     /// One of two sizes.
     pub(crate) fn pick<T>(&self, short: T, usual: T) -> T {
         if self.size == Size::Short { short } else { usual }

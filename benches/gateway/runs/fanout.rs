@@ -27,7 +27,7 @@ struct Cost {
 pub(crate) fn run(options: &Options) -> Result<()> {
     cpu::pin(cpu::LOAD_CORE)?;
     let mut rows = Vec::new();
-    for (viewers, events) in CASES {
+    for (viewers, events) in CASES.into_iter().filter(|(viewers, _)| options.wants(&viewers.to_string())) {
         let flow = Flow { events: events / options.pick(4, 1), rate: None, text_bytes: TEXT_BYTES };
         let root = folder()?;
         let gateway = Gateway::start(root.path(), None)?;

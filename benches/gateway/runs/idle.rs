@@ -22,7 +22,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         counts.push(5_000);
     }
     let mut rows = Vec::new();
-    for count in counts {
+    for count in counts.into_iter().filter(|count| options.wants(&count.to_string())) {
         let (mut bare, mut ours, mut ticks) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..options.rounds {
             let reference = Reference::broadcast()?;

@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         sizes.push(1_000_000);
     }
     let mut rows = Vec::new();
-    for events in sizes {
+    for events in sizes.into_iter().filter(|events| options.wants(&events.to_string())) {
         let root = folder()?;
         let session = prefill::fill(root.path(), 1, events)?.remove(0);
         let gateway = Gateway::start(root.path(), None)?;

@@ -12,10 +12,10 @@ use rusqlite::Connection;
 use tokio::task::JoinSet;
 
 use super::Options;
-use crate::disk;
 use crate::gateway::{data, folder};
 use crate::prefill::{self, now_ms, running};
 use crate::report::{Spread, median, short, table};
+use crate::{cpu, disk};
 
 const SESSIONS: usize = 100;
 const EVENTS_PER_S: u64 = 1_000;
@@ -35,6 +35,8 @@ struct Written {
     events_per_s: f64,
     /// From offering to durable, us.
     us: Spread,
+    /// This process's CPU time for one event, user and system, us.
+    cpu_us: f64,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -42,6 +44,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let seconds = Duration::from_secs(options.pick(2, 5));
     let mut rows = Vec::new();
     for offer in [Offer::Paced, Offer::Flood(64), Offer::Flood(512), Offer::InFlight(64), Offer::InFlight(512)] {
+        let name = match offer {
+            Offer::Paced => format!("{EVENTS_PER_S} events/s, one by one"),
+            Offer::Flood(events) => format!("one session, {events} an import"),
+            Offer::InFlight(events) => format!("{SESSIONS} sessions, {events} in flight"),
+        };
+        if !options.wants(&name) {
+            continue;
+        }
         let (mut raw, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..options.rounds {
             let root = folder()?;
@@ -54,16 +64,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let spread = Spread::median(&rounds.iter().map(|one| one.us).collect::<Vec<_>>());
             format!("{:.0} / {:.0}", spread.p50, spread.p99)
         };
-        let name = match offer {
-            Offer::Paced => format!("{EVENTS_PER_S} events/s, one by one"),
-            Offer::Flood(events) => format!("one session, {events} an import"),
-            Offer::InFlight(events) => format!("{SESSIONS} sessions, {events} in flight"),
-        };
         let ratio = format!("{:.0} %", 100.0 * rate(&ours) / rate(&raw));
-        rows.push([name, short(rate(&raw)), short(rate(&ours)), ratio, us(&raw), us(&ours)]);
+        let cpu_us = |rounds: &[Written]| median(rounds.iter().map(|one| one.cpu_us));
+        let cpu = format!("{:.1} / {:.1}", cpu_us(&raw), cpu_us(&ours));
+        rows.push([name, short(rate(&raw)), short(rate(&ours)), ratio, us(&raw), us(&ours), cpu]);
     }
     println!("events a second, durable (goal: at least 80 % of raw rusqlite at the same batch):\n");
-    table(["load", "raw rusqlite", "breakglass", "ratio", "raw us p50 / p99", "breakglass us p50 / p99"], &rows);
+    table(
+        [
+            "load",
+            "raw rusqlite",
+            "breakglass",
+            "ratio",
+            "raw us p50 / p99",
+            "breakglass us p50 / p99",
+            "CPU us an event, raw / ours",
+        ],
+        &rows,
+    );
     let sync = disk::sync_us(folder()?.path())?;
     println!("4 KiB write + fdatasync: {:.0} / {:.0} us", sync.p50, sync.p99);
     Ok(())
@@ -75,7 +93,7 @@ async fn through_log(root: &Path, offer: Offer, how_long: Duration) -> Result<Wr
     for _ in 0..SESSIONS {
         places.push(running(&log).await?);
     }
-    let start = Instant::now();
+    let (start, used_s) = (Instant::now(), cpu::used_s(std::process::id())?);
     let (mut events, mut took_us) = (0, Vec::new());
     match offer {
         Offer::Flood(size) => {
@@ -124,7 +142,13 @@ async fn through_log(root: &Path, offer: Offer, how_long: Duration) -> Result<Wr
             events = took_us.len() as u64;
         }
     }
-    Ok(Written { events_per_s: events as f64 / start.elapsed().as_secs_f64(), us: Spread::of(took_us) })
+    written(events as f64, start, used_s, took_us)
+}
+
+fn written(events: f64, start: Instant, used_s: f64, took_us: Vec<f64>) -> Result<Written> {
+    let events_per_s = events / start.elapsed().as_secs_f64();
+    let cpu_us = (cpu::used_s(std::process::id())? - used_s) * 1e6 / events;
+    Ok(Written { events_per_s, us: Spread::of(took_us), cpu_us })
 }
 
 async fn import(log: &Log, place: Place, events: &Shared) -> Result<()> {
@@ -153,7 +177,7 @@ mod raw {
             Offer::InFlight(producers) => (producers, SESSIONS),
         };
         let record = "x".repeat(300);
-        let start = Instant::now();
+        let (start, used_s) = (Instant::now(), cpu::used_s(std::process::id())?);
         let (mut events, mut took_us) = (0, Vec::new());
         while start.elapsed() < how_long {
             if offer == Offer::Paced {
@@ -165,7 +189,7 @@ mod raw {
             took_us.push(us(begun));
             events += batch;
         }
-        Ok(Written { events_per_s: events as f64 / start.elapsed().as_secs_f64(), us: Spread::of(took_us) })
+        written(events as f64, start, used_s, took_us)
     }
 
     fn prepare(connection: &Connection) -> rusqlite::Result<()> {
