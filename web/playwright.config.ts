@@ -33,5 +33,6 @@ export default defineConfig({
     { name: 'desktop', testDir: 'tests/browser' },
     { name: 'phone', testDir: 'tests/browser', use: PHONE },
     { name: 'faults', testDir: 'tests/faults' },
+    { name: 'screens', testDir: 'tests/screens' },
   ],
 });

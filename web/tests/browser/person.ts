@@ -1,5 +1,5 @@
 // What a person does with the page, by the names that a person (or a screen reader) sees; on a desktop or on a phone.
-import { expect, type Browser, type BrowserContext, type Locator, type Page } from '@playwright/test';
+import { expect, type Browser, type BrowserContext, type BrowserContextOptions, type Locator, type Page } from '@playwright/test';
 
 /** Narrower than this, the list of sessions is a sheet and a button sends. */
 const NARROW_PX = 760;
@@ -25,8 +25,8 @@ export class Person {
     });
   }
 
-  static async arrive(browser: Browser, link: string): Promise<Person> {
-    const context = await browser.newContext();
+  static async arrive(browser: Browser, link: string, options: BrowserContextOptions = {}): Promise<Person> {
+    const context = await browser.newContext(options);
     const person = new Person(context, await context.newPage(), new URL(link).origin);
     await person.page.goto(link);
     return person;
