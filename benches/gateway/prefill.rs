@@ -73,7 +73,7 @@ async fn fill_one(log: &Log, events: u64) -> Result<String> {
     while written < texts_wanted {
         let count = BATCH_EVENTS.min(texts_wanted - written);
         let batch = texts(written + 1, count).into();
-        let progress = Progress { spool_bytes: written, started: true, result_is_error: None };
+        let progress = Progress { spool_bytes: written, started: Some(place.session_id), result_is_error: None };
         log.import(place, &batch, progress).await?;
         written += count;
     }
