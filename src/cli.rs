@@ -1,5 +1,6 @@
 //! The commands: one file each. Here: what they have in common, and how each ends.
 
+mod access;
 mod data_dir;
 mod schema;
 mod serve;
@@ -35,12 +36,33 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway (also when no command is given)
+    #[command(after_help = limits())]
     Serve,
     /// Make, list and revoke the tokens that people sign in with; works while the gateway runs
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Show who came and what they did, the newest first; works while the gateway runs
+    Access(access::AccessAsked),
     /// Print the JSON Schema of the wire protocol
     Schema,
+}
+
+/// The limits that no setting changes, for the help: each is answered with its own error.
+fn limits() -> String {
+    use crate::http::{BODY_BYTES_MAX, BODY_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT};
+    use crate::protocol::{ATTACHED_MAX, FRAME_BYTES_MAX, PROMPT_BYTES_MAX, client::DEPTH_MAX};
+    let (head_s, body_s) = (HEAD_TIMEOUT.as_secs(), BODY_TIMEOUT.as_secs());
+    format!(
+        "Limits that are fixed:\n  \
+         attached sessions of one connection  {ATTACHED_MAX}\n  \
+         a prompt                             {PROMPT_BYTES_MAX} bytes\n  \
+         a frame                              {FRAME_BYTES_MAX} bytes\n  \
+         arrays and objects nested in JSON    {DEPTH_MAX}\n  \
+         the head of a request                {HEAD_BYTES_MAX} bytes, within {head_s} s\n  \
+         the body of a request                {BODY_BYTES_MAX} bytes, within {body_s} s\n  \
+         a connection that asks nothing       cut after {head_s} s\n  \
+         requests over one WebSocket          200 a second in the long run, 1000 at once"
+    )
 }
 
 /// Why a command failed, with the status that it ends with.
@@ -67,6 +89,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let ended = start_logging(&cli.settings.log).and_then(|()| match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => in_runtime(serve::serve(&cli.settings)),
         Command::Token(command) => in_runtime(token::token(&cli.settings, command)),
+        Command::Access(asked) => in_runtime(access::access(&cli.settings, &asked)),
         Command::Schema => schema::schema(),
     });
     match ended {

@@ -1,5 +1,6 @@
 //! breakglass
 
+pub mod access;
 pub mod agent;
 pub mod auth;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod http;
 pub mod hub;
 pub mod ids;
 pub mod log;
+pub mod mask;
 pub mod protocol;
 pub mod session;
 pub mod tasks;

@@ -94,9 +94,43 @@ fn as_text(prompt: &str) -> String {
     format!("{guard}{prompt}")
 }
 
-/// The environment for the agent: everything but this gateway's own settings, which may hold secrets.
-pub fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
-    vars.filter(|(name, _)| !name.as_bytes().starts_with(OWN_PREFIX)).collect()
+/// What the agent gets of the gateway's environment: what a program needs to work, how to reach the network, and its own
+/// settings. `NAME*` is whatever begins so. Cloud credentials are handed on only when they are named.
+const ALLOWED: &[&str] = &[
+    "HOME",
+    "PATH",
+    "USER",
+    "LANG",
+    "LC_*",
+    "TZ",
+    "TERM",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    // A proxy that looks into TLS signs with an authority of its own: without these nothing works behind one.
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "IS_SANDBOX",
+    "ANTHROPIC_*",
+    "CLAUDE_*",
+];
+
+/// The environment for the agent: [`ALLOWED`] and what the operator named, and never this gateway's own settings.
+pub fn environment(vars: impl Iterator<Item = (OsString, OsString)>, named: &[&str]) -> Vec<(OsString, OsString)> {
+    let fits = |name: &[u8], pattern: &&str| match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning.as_bytes()),
+        None => name == pattern.as_bytes(),
+    };
+    let allowed = |name: &[u8]| ALLOWED.iter().chain(named).any(|pattern| fits(name, pattern));
+    vars.filter(|(name, _)| allowed(name.as_bytes()) && !name.as_bytes().starts_with(OWN_PREFIX)).collect()
 }
 
 /// Why the agent's program cannot be started.
@@ -125,6 +159,12 @@ pub enum NoAgent {
         /// What was looked at.
         program: PathBuf,
     },
+    /// It would refuse the permission flag.
+    #[error(
+        "`claude` refuses to work with all permissions as root: give --agent-user with another user, or run breakglass as \
+         another user, or, if this machine is a sandbox that may be broken, set IS_SANDBOX=1"
+    )]
+    Root,
 }
 
 /// Finds the agent's program, as execvp(3) would, but by an absolute path that stays right in another folder.

@@ -5,6 +5,8 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +15,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{EXIT_IO, Failure, data_dir};
+use super::{EXIT_IO, EXIT_USAGE, Failure, data_dir};
+use crate::access::{self, Access};
 use crate::agent::AgentKind;
 use crate::auth::{Auth, Secret};
 use crate::config::{AgentConfig, Config, Settings};
 use crate::db::{Db, Health};
-use crate::http::{self, App, Doors};
+use crate::http::{self, App, Doors, Serving, Tls};
 use crate::hub::Hub;
 use crate::log::Log;
 use crate::protocol::server::AgentInfo;
@@ -27,6 +30,7 @@ use crate::tasks::Tasks;
 use crate::turn::archive;
 use crate::turn::import::Folders;
 use crate::turn::run::Workshop;
+use crate::turn::spool::CageUser;
 use crate::ws::Door;
 
 /// A planned stop takes at most so long.
@@ -35,15 +39,20 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 const OPEN_FILES_WANTED: u64 = 65_536;
 
 pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
-    let config = settings.check()?;
+    let agents_umask = data_dir::keep_private();
+    let mut config = settings.check()?;
+    config.agent.cage.umask = Some(agents_umask);
+    check_agent_reaches_workspaces(&config)?;
+    let tls = config.doors.tls.clone().map(Tls::load).transpose().map_err(usage)?.map(Arc::new);
     // From here on a signal is a wish to stop, and not the end: whoever sees the link may send one.
-    let signals = Signals::listen()?;
-    data_dir::create(&config.data.root)?;
+    let signals = Signals::listen(tls.as_deref())?;
+    data_dir::create(&config.data)?;
     let _lock = data_dir::lock(&config.data.lock())?;
     raise_open_files();
     let db = Db::open(&config.data.database()).context("cannot open the log")?;
     let health = db.writer.health();
-    let auth = Auth::new(db.clone());
+    let auth = Auth::new(db.clone()).with_login_limits(config.doors.logins);
+    let (access, recorder) = access::open(db.clone());
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
     let listener = TcpListener::bind(config.listen).await;
     let listener =
@@ -57,14 +66,53 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let first = auth.first_token().await.context("cannot make the first token")?;
     let keeper = auth.clone();
     tasks.spawn_until_stop(async move { keeper.watch_withdrawals().await });
-    let app = app(&config, sessions, auth, &tasks, listening);
+    let uses = auth.clone();
+    tasks.spawn_until_stop(async move { uses.keep_uses().await });
+    tasks.spawn(recorder.run(tasks.stopping().clone()));
+    let (limits, last_uses) = (config.doors.limits, auth.clone());
+    let app = app(&config, sessions, auth, access, &tasks, listening);
     announce(&config, listening, first.as_ref()).context("cannot write to stdout")?;
-    tasks.spawn(http::serve(listener, http::router(app), tasks.clone()));
+    let router = http::router(app);
+    tasks.spawn(http::serve(Serving { listener, tls: tls.clone(), limits, router, tasks: tasks.clone() }));
 
-    let ended = wait_for_end(signals, health).await;
+    let ended = wait_for_end(signals, health, tls.as_deref()).await;
     tracing::info!("stopping: clients are told, turns go on under their supervisors");
     tasks.stop(STOP_TIMEOUT).await;
+    last_uses.flush_uses().await;
     ended
+}
+
+fn usage(error: impl std::fmt::Display) -> Failure {
+    Failure { status: EXIT_USAGE, message: error.to_string() }
+}
+
+/// An agent that runs as somebody else must be able to walk to its workspace; the data folder is closed to it, and must be.
+fn check_agent_reaches_workspaces(config: &Config) -> Result<(), Failure> {
+    let Some(user) = config.agent.cage.user.as_ref().filter(|user| user.uid != 0) else { return Ok(()) };
+    if config.sessions_dir.starts_with(&config.data.root) && rustix::process::geteuid().as_raw() != user.uid {
+        return Err(usage(
+            "--sessions-dir: with --agent-user the workspaces cannot lie in the data folder, which the agent must not see; \
+             give a folder elsewhere, such as /srv/breakglass",
+        ));
+    }
+    let closed = config.sessions_dir.ancestors().skip(1).find(|folder| !may_pass(folder, user));
+    closed.map_or(Ok(()), |folder| {
+        let folder = folder.display();
+        Err(usage(format!(
+            "--sessions-dir: the agent's user cannot pass through `{folder}`; `chmod o+x` it, or choose another"
+        )))
+    })
+}
+
+fn may_pass(folder: &Path, user: &CageUser) -> bool {
+    // What is not there yet will be made.
+    let Ok(found) = std::fs::metadata(folder) else { return true };
+    let bit = match () {
+        () if found.uid() == user.uid => 0o100,
+        () if user.groups.contains(&found.gid()) => 0o010,
+        () => 0o001,
+    };
+    found.mode() & bit != 0
 }
 
 fn sessions(config: &Config, log: Log, tasks: &Tasks) -> Sessions {
@@ -96,10 +144,11 @@ async fn archive_leftovers(sessions: &Sessions, config: &Config, tasks: &Tasks) 
     Ok(())
 }
 
-fn app(config: &Config, sessions: Sessions, auth: Auth, tasks: &Tasks, listening: SocketAddr) -> App {
+fn app(config: &Config, sessions: Sessions, auth: Auth, access: Access, tasks: &Tasks, listening: SocketAddr) -> App {
     let agent = config.agent.clone();
-    let door = Door { sessions, auth, agents: Arc::new(move || agents(&agent)), stopping: tasks.stopping().clone() };
-    let doors = Arc::new(Doors::new(listening, config.public_url.as_ref()));
+    let agents = Arc::new(move || agents(&agent));
+    let door = Door { sessions, auth, access, agents, stopping: tasks.stopping().clone() };
+    let doors = Arc::new(Doors::new(listening, config.public_url.as_ref(), &config.doors));
     App { door, doors, tasks: tasks.clone() }
 }
 
@@ -118,17 +167,13 @@ fn announce(config: &Config, listening: SocketAddr, first: Option<&Secret>) -> s
     } else {
         listening
     };
-    let address = config.public_url.as_ref().map_or_else(|| format!("http://{reachable}"), |url| url.origin.clone());
+    let scheme = if config.doors.tls.is_some() { "https" } else { "http" };
+    let address =
+        config.public_url.as_ref().map_or_else(|| format!("{scheme}://{reachable}"), |url| url.origin.clone());
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} listens on {listening}, data in {}", crate::SERVER, config.data.root.display())?;
     if let Err(missing) = config.agent.find_claude() {
         writeln!(out, "The agent `claude` cannot run: {missing}")?;
-    } else if is_unsandboxed_root(&config.agent) {
-        writeln!(
-            out,
-            "The agent `claude` refuses to work as root: run breakglass as another user, or, if this machine is a sandbox that \
-             may be broken, set IS_SANDBOX=1"
-        )?;
     }
     match first {
         Some(token) => {
@@ -143,36 +188,59 @@ fn announce(config: &Config, listening: SocketAddr, first: Option<&Secret>) -> s
     out.flush()
 }
 
-/// The program's own rule (claude-cli.md section 0).
-fn is_unsandboxed_root(agent: &AgentConfig) -> bool {
-    let sandboxed = agent.variable("IS_SANDBOX").is_some_and(|value| value == "1");
-    rustix::process::geteuid().is_root() && !sandboxed && agent.variable("CLAUDE_CODE_BUBBLEWRAP").is_none()
-}
-
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    fn listen() -> Result<Self> {
+    /// A hang-up means something only where there is a certificate to be read again; elsewhere it stays what it was, for those
+    /// who start with nohup(1).
+    fn listen(tls: Option<&Tls>) -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: tls.map(|_| listen(SignalKind::hangup())).transpose()?,
+        })
     }
 }
 
 /// Waits for a signal, or for the log's disk to fail: then the next start finds out what was written.
-async fn wait_for_end(mut signals: Signals, mut health: watch::Receiver<Health>) -> Result<(), Failure> {
-    tokio::select! {
-        _ = signals.terminate.recv() => Ok(()),
-        _ = signals.interrupt.recv() => Ok(()),
-        broken = health.wait_for(|health| matches!(health, Health::Broken(_))) => {
-            let why = match broken.as_deref() {
-                Ok(Health::Broken(why)) => why.clone(),
-                _ => "its writer ended".to_owned(),
-            };
-            Err(Failure { status: EXIT_IO, message: format!("the log's disk failed: {why}; start again to find out what was written") })
+async fn wait_for_end(
+    mut signals: Signals,
+    mut health: watch::Receiver<Health>,
+    tls: Option<&Tls>,
+) -> Result<(), Failure> {
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            () = hung_up(&mut signals.hangup) => tls.map_or((), reload),
+            broken = health.wait_for(|health| matches!(health, Health::Broken(_))) => {
+                let why = match broken.as_deref() {
+                    Ok(Health::Broken(why)) => why.clone(),
+                    _ => "its writer ended".to_owned(),
+                };
+                let message = format!("the log's disk failed: {why}; start again to find out what was written");
+                return Err(Failure { status: EXIT_IO, message });
+            }
         }
+    }
+}
+
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(hangup) => drop(hangup.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn reload(tls: &Tls) {
+    match tls.reload() {
+        Ok(()) => tracing::info!("the TLS certificate was read again"),
+        Err(error) => tracing::error!(%error, "the TLS certificate cannot be read again; the old one stays"),
     }
 }
 

@@ -3,8 +3,10 @@
 //! Invariant: the agent is run again only when it said that it did nothing (its conversation was lost, or was open already),
 //! and at most [`ATTEMPTS_MAX`] times; an attempt that any gateway launched is never launched again.
 
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use crate::turn::import::{Folders, Import, Position};
 use crate::turn::launch::{Supervisor, launch};
 use crate::turn::outcome::{Circumstances, Evidence, conclude};
 use crate::turn::persist::{Abandoned, persist};
-use crate::turn::spool::{EndReason, LaunchSpec, SPOOL_VERSION, SpoolDir};
+use crate::turn::spool::{CageUser, EndReason, LaunchSpec, SPOOL_VERSION, SpoolDir};
 
 /// Resume and find it lost, open it and find it half made, open another: no attempt can need a fourth.
 const ATTEMPTS_MAX: u32 = 3;
@@ -157,7 +159,7 @@ impl Turn {
 
     async fn launch(&self, workshop: &Workshop, dir: &SpoolDir) -> Result<Supervisor, NotRunning> {
         let workspace = workshop.folders.workspaces.join(self.place.session_id.to_string());
-        make_folder(&workspace).map_err(because)?;
+        make_folder(&workspace, workshop.agent.cage.user.as_ref()).map_err(because)?;
         let command = self.command(workshop)?;
         let left = workshop.timeout.saturating_sub(Duration::from_millis(self.accepted.elapsed_ms()));
         let spec = LaunchSpec {
@@ -170,6 +172,7 @@ impl Turn {
             workspace,
             // 0 would mean without end.
             timeout_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1),
+            cage: workshop.agent.cage.clone(),
         };
         dir.create(&spec, command.stdin.as_deref()).map_err(because)?;
         launch(dir, &workshop.agent.environment).await.map_err(because)
@@ -278,10 +281,21 @@ fn told(dir: &SpoolDir) -> Option<SessionId> {
     args.get(flag + 1)?.parse().ok()
 }
 
-fn make_folder(path: &std::path::Path) -> Result<(), String> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| format!("cannot make the workspace `{}`: {error}", path.display()))
+/// The workspace, for the agent's user alone. One that was there already is closed to others too.
+fn make_folder(path: &Path, user: Option<&CageUser>) -> Result<(), String> {
+    let why = |error: io::Error| format!("cannot make the workspace `{}`: {error}", path.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(why)?;
+    if let Some(user) = user {
+        // Not through a link: what it leads to is not ours to give away.
+        std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid)).map_err(why)?;
+    }
+    let now = fs::symlink_metadata(path).map_err(why)?;
+    if !now.is_dir() {
+        return Err(format!("the workspace `{}` is not a folder; remove it", path.display()));
+    }
+    if now.permissions().mode() & 0o077 == 0 {
+        Ok(())
+    } else {
+        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(why)
+    }
 }

@@ -106,7 +106,7 @@ async fn own(dir: SpoolDir) -> Result<(), SuperviseError> {
     let record = match started {
         Ok(agent) => {
             release_starter();
-            agent.run_to_end(&dir, &spec, &out, &mut signals).await
+            agent.run_to_end(&dir, &out, &mut signals).await
         }
         Err(error) => ExitRecord::not_started(error.to_string()),
     };

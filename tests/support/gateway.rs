@@ -125,8 +125,11 @@ impl Gateway {
             ("PATH", claude::PATH),
             ("LANG", "C.UTF-8"),
             ("HOME", &home.display().to_string()),
-            // Not one of the gateway's names, so that it reaches the agents and their children: the marker.
+            // Tests may run as root, which the agent's program refuses outside of a sandbox.
+            ("IS_SANDBOX", "1"),
+            // Reaches the agents and their children: the marker. The rest is for the real program.
             ("TEST_GATEWAY", &root.path().display().to_string()),
+            ("BREAKGLASS_AGENT_ENV", "TEST_*,DISABLE_*"),
             ("BREAKGLASS_DATA", &root.path().join("data").display().to_string()),
             ("BREAKGLASS_CLAUDE", "/nonexistent/claude"),
         ]
@@ -279,7 +282,10 @@ impl Gateway {
             assert_eq!(base, public);
             return;
         }
-        let address = base.strip_prefix("http://").and_then(|address| address.parse().ok());
+        let address = base
+            .strip_prefix("http://")
+            .or_else(|| base.strip_prefix("https://"))
+            .and_then(|address| address.parse().ok());
         let address: SocketAddr = address.unwrap_or_else(|| panic!("a sign-in link names the address: {link}"));
         assert!(self.address.is_none_or(|earlier| earlier == address), "it listens elsewhere: {link}");
         self.address = Some(address);
