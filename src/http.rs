@@ -1,6 +1,6 @@
 //! The HTTP door: accept loop, routes, the page, and the upgrade to WebSocket.
 //!
-//! Invariant: every route but `/healthz`, `/readyz`, `/api/login` and the page's own files asks for a credential; every request
+//! Invariant: every route but `/healthz`, `/readyz`, the two that sign in and the page's own files asks for a credential; every request
 //! is checked for `Host`, every unsafe one and every upgrade for `Origin`; errors have one shape, and their status codes
 //! stand in `error.rs` alone. Knows nothing of how sessions or turns work.
 
@@ -19,6 +19,7 @@ mod places;
 mod socket;
 mod stream;
 mod tls;
+mod transcript;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub use body::{BODY_BYTES_MAX, BODY_TIMEOUT};
 pub use doors::Doors;
 pub use tls::{Tls, TlsError};
 
+use crate::presets::Preset;
 use crate::tasks::Tasks;
 use crate::ws::Door;
 
@@ -44,6 +46,8 @@ pub struct App {
     pub doors: Arc<Doors>,
     /// Where tasks are started.
     pub tasks: Tasks,
+    /// Prompts to begin with.
+    pub presets: Arc<[Preset]>,
 }
 
 /// All routes.
@@ -53,6 +57,7 @@ pub fn router(app: App) -> Router {
         .route("/logout", post(api::logout))
         .route("/me", get(api::me))
         .route("/access", get(access::page))
+        .route("/presets", get(api::presets))
         .route("/sessions", get(api::list).post(api::create))
         .route("/sessions/{id}", get(api::session).merge(patch(api::rename)))
         .route("/sessions/{id}/events", get(events::page))
@@ -66,6 +71,9 @@ pub fn router(app: App) -> Router {
     Router::new()
         .nest("/api", api)
         .route("/ws", get(socket::upgrade))
+        .route("/sessions/{id}", get(transcript::transcript))
+        .route("/sessions/style.css", get(transcript::style))
+        .route("/sign-in", post(transcript::signed_in))
         .route("/metrics", get(health::metrics))
         .fallback(assets::serve)
         .method_not_allowed_fallback(error::method_not_allowed)

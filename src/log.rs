@@ -27,6 +27,7 @@ pub struct Log {
     db: Db,
     hub: Hub,
     epoch: Epoch,
+    high_water: epoch::HighWater,
 }
 
 /// Why the log did not do as asked.
@@ -46,8 +47,8 @@ impl Log {
     /// # Errors
     /// When the database cannot be read or written.
     pub async fn open(db: Db, hub: Hub, remembered: &std::path::Path) -> Result<Self, LogError> {
-        let epoch = epoch::settle(&db, remembered).await?;
-        Ok(Self { db, hub, epoch })
+        let (epoch, high_water) = epoch::settle(&db, remembered).await?;
+        Ok(Self { db, hub, epoch, high_water })
     }
 
     /// This incarnation of the log.

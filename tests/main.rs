@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod claude_direct;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod doors;
 #[cfg(test)]
 mod real_claude;
@@ -10,6 +12,10 @@ mod real_claude;
 mod replay;
 #[cfg(test)]
 mod restart;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod settings;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

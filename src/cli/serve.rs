@@ -3,9 +3,10 @@
 //! Order: settings, the folder's lock, the log, the port, turns that an earlier gateway left, then the door opens. A planned
 //! stop tells clients and leaves turns to their supervisors.
 
-use std::io::Write;
+use std::fs::Permissions;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +84,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
 }
 
 fn usage(error: impl std::fmt::Display) -> Failure {
-    Failure { status: EXIT_USAGE, message: error.to_string() }
+    Failure::new(EXIT_USAGE, error.to_string())
 }
 
 /// An agent that runs as somebody else must be able to walk to its workspace; the data folder is closed to it, and must be.
@@ -95,13 +96,27 @@ fn check_agent_reaches_workspaces(config: &Config) -> Result<(), Failure> {
              give a folder elsewhere, such as /srv/breakglass",
         ));
     }
-    let closed = config.sessions_dir.ancestors().skip(1).find(|folder| !may_pass(folder, user));
+    open_for_passing(&config.sessions_dir).map_err(|error| {
+        let folder = config.sessions_dir.display();
+        usage(format!("--sessions-dir: cannot make `{folder}`: {error}; make it, or choose another"))
+    })?;
+    let closed = config.sessions_dir.ancestors().find(|folder| !may_pass(folder, user));
     closed.map_or(Ok(()), |folder| {
         let folder = folder.display();
         Err(usage(format!(
             "--sessions-dir: the agent's user cannot pass through `{folder}`; `chmod o+x` it, or choose another"
         )))
     })
+}
+
+/// A folder that is there stays as it is.
+fn open_for_passing(folder: &Path) -> std::io::Result<()> {
+    match std::fs::create_dir(folder) {
+        // To be passed through, not to be listed: who knows a session's id knows its folder's name.
+        Ok(()) => std::fs::set_permissions(folder, Permissions::from_mode(0o711)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn may_pass(folder: &Path, user: &CageUser) -> bool {
@@ -121,6 +136,7 @@ fn sessions(config: &Config, log: Log, tasks: &Tasks) -> Sessions {
         log,
         agent: config.agent.clone(),
         folders,
+        masks: config.masks.clone(),
         timeout: config.turn_timeout,
         stopping: tasks.stopping().clone(),
     };
@@ -149,7 +165,7 @@ fn app(config: &Config, sessions: Sessions, auth: Auth, access: Access, tasks: &
     let agents = Arc::new(move || agents(&agent));
     let door = Door { sessions, auth, access, agents, stopping: tasks.stopping().clone() };
     let doors = Arc::new(Doors::new(listening, config.public_url.as_ref(), &config.doors));
-    App { door, doors, tasks: tasks.clone() }
+    App { door, doors, tasks: tasks.clone(), presets: config.presets.clone().into() }
 }
 
 fn agents(config: &AgentConfig) -> Vec<AgentInfo> {
@@ -224,7 +240,7 @@ async fn wait_for_end(
                     _ => "its writer ended".to_owned(),
                 };
                 let message = format!("the log's disk failed: {why}; start again to find out what was written");
-                return Err(Failure { status: EXIT_IO, message });
+                return Err(Failure::new(EXIT_IO, message));
             }
         }
     }

@@ -4,17 +4,25 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Failure, data_dir};
 use crate::auth::{Auth, role_name};
 use crate::clock::WallMs;
-use crate::config::Settings;
+use crate::config::DataSettings;
 use crate::db::Db;
 use crate::protocol::server::Role;
 
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    #[command(flatten)]
+    pub settings: DataSettings,
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
 #[derive(Debug, Subcommand)]
-pub(super) enum TokenCommand {
+enum TokenCommand {
     /// Make a token; it is printed once, alone on the last line
     Add {
         /// Who holds it: shown beside everything they do
@@ -36,7 +44,7 @@ pub(super) enum TokenCommand {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum RoleArg {
+enum RoleArg {
     /// May also create, prompt, stop and rename
     Operator,
     /// May list, attach and read
@@ -73,7 +81,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
-pub(super) async fn token(settings: &Settings, command: TokenCommand) -> Result<(), Failure> {
+pub(super) async fn token(TokenArgs { settings, command }: TokenArgs) -> Result<(), Failure> {
     data_dir::keep_private();
     let paths = settings.data_paths()?;
     data_dir::create(&paths)?;

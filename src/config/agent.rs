@@ -20,29 +20,29 @@ const MASK_VARIABLE: &str = "BREAKGLASS_MASK";
 #[command(next_help_heading = "Agents")]
 pub struct AgentSettings {
     /// More variables that the agent gets, by name, separated by commas; `NAME*` for all that begin so
-    #[arg(long, global = true, env = "BREAKGLASS_AGENT_ENV", value_name = "NAMES")]
+    #[arg(long, env = "BREAKGLASS_AGENT_ENV", value_name = "NAMES")]
     pub agent_env: Option<String>,
     /// Run the agent as this user of /etc/passwd (the gateway must be root)
-    #[arg(long, global = true, env = "BREAKGLASS_AGENT_USER", value_name = "USER")]
+    #[arg(long, env = "BREAKGLASS_AGENT_USER", value_name = "USER")]
     pub agent_user: Option<String>,
     /// The agent cannot gain privileges: no sudo, no set-uid programs
-    #[arg(long, global = true, env = "BREAKGLASS_AGENT_NO_NEW_PRIVS", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "BREAKGLASS_AGENT_NO_NEW_PRIVS", value_parser = FalseyValueParser::new())]
     pub agent_no_new_privs: bool,
     /// Memory that each process of the agent may have for data, MiB (RLIMIT_DATA; claude itself needs about 1024)
-    #[arg(long, global = true, env = "BREAKGLASS_AGENT_MEMORY_MIB", value_name = "MIB")]
+    #[arg(long, env = "BREAKGLASS_AGENT_MEMORY_MIB", value_name = "MIB")]
     pub agent_memory_mib: Option<String>,
     /// Processes and threads that the agent's user may have (RLIMIT_NPROC; does not bind root)
-    #[arg(long, global = true, env = "BREAKGLASS_AGENT_PROCESSES", value_name = "COUNT")]
+    #[arg(long, env = "BREAKGLASS_AGENT_PROCESSES", value_name = "COUNT")]
     pub agent_processes: Option<String>,
     /// Size that a file of the agent may have, MiB (RLIMIT_FSIZE; its own output is such a file)
-    #[arg(long, global = true, env = "BREAKGLASS_AGENT_FILE_MIB", value_name = "MIB")]
+    #[arg(long, env = "BREAKGLASS_AGENT_FILE_MIB", value_name = "MIB")]
     pub agent_file_mib: Option<String>,
     /// How much the agent stands back behind other programs, 0 to 19
-    #[arg(long, global = true, env = "BREAKGLASS_AGENT_NICE", value_name = "LEVEL")]
+    #[arg(long, env = "BREAKGLASS_AGENT_NICE", value_name = "LEVEL")]
     pub agent_nice: Option<String>,
     /// Log what the agent says as it is, secrets too (else known shapes are masked, and the values in BREAKGLASS_MASK,
     /// separated by white space, where `$NAME` is a variable's value)
-    #[arg(long, global = true, env = "BREAKGLASS_NO_MASK", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "BREAKGLASS_NO_MASK", value_parser = FalseyValueParser::new())]
     pub no_mask: bool,
 }
 

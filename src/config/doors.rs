@@ -16,67 +16,49 @@ use crate::protocol::server::Role;
 #[command(next_help_heading = "Doors")]
 pub struct DoorSettings {
     /// More origins whose pages may use this gateway, separated by commas, such as https://ops.example.org
-    #[arg(long, global = true, env = "BREAKGLASS_ALLOWED_ORIGINS", value_name = "ORIGINS")]
+    #[arg(long, env = "BREAKGLASS_ALLOWED_ORIGINS", value_name = "ORIGINS")]
     pub allowed_origins: Option<String>,
     /// More names that this gateway goes by (`Host`), separated by commas, with the port if it is not 80 or 443
-    #[arg(long, global = true, env = "BREAKGLASS_ALLOWED_HOSTS", value_name = "HOSTS")]
+    #[arg(long, env = "BREAKGLASS_ALLOWED_HOSTS", value_name = "HOSTS")]
     pub allowed_hosts: Option<String>,
     /// Certificate chain (PEM): speak TLS; read again on SIGHUP
-    #[arg(long, global = true, env = "BREAKGLASS_TLS_CERT", value_name = "FILE")]
+    #[arg(long, env = "BREAKGLASS_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Private key of the certificate (PEM), readable by no others; read again on SIGHUP
-    #[arg(long, global = true, env = "BREAKGLASS_TLS_KEY", value_name = "FILE")]
+    #[arg(long, env = "BREAKGLASS_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// A proxy in front speaks TLS: listening beyond loopback without it is then not refused
-    #[arg(long, global = true, env = "BREAKGLASS_BEHIND_PROXY", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "BREAKGLASS_BEHIND_PROXY", value_parser = FalseyValueParser::new())]
     pub behind_proxy: bool,
     /// Addresses of sign-on proxies whose user header counts, as CIDR, separated by commas
-    #[arg(long, global = true, env = "BREAKGLASS_TRUSTED_PROXY", value_name = "CIDR")]
+    #[arg(long, env = "BREAKGLASS_TRUSTED_PROXY", value_name = "CIDR")]
     pub trusted_proxy: Option<String>,
     /// Header in which a trusted proxy names the user
-    #[arg(
-        long,
-        global = true,
-        env = "BREAKGLASS_PROXY_USER_HEADER",
-        value_name = "HEADER",
-        default_value = "X-authentik-username"
-    )]
+    #[arg(long, env = "BREAKGLASS_PROXY_USER_HEADER", value_name = "HEADER", default_value = "X-authentik-username")]
     pub proxy_user_header: String,
     /// Header in which a trusted proxy names the user's groups, separated by `|` or `,`
-    #[arg(long, global = true, env = "BREAKGLASS_PROXY_GROUPS_HEADER", value_name = "HEADER")]
+    #[arg(long, env = "BREAKGLASS_PROXY_GROUPS_HEADER", value_name = "HEADER")]
     pub proxy_groups_header: Option<String>,
     /// What a trusted proxy's users may do, as GROUP=ROLE separated by commas; `*=ROLE` for everybody
-    #[arg(long, global = true, env = "BREAKGLASS_PROXY_ROLES", value_name = "ROLES", default_value = "*=viewer")]
+    #[arg(long, env = "BREAKGLASS_PROXY_ROLES", value_name = "ROLES", default_value = "*=viewer")]
     pub proxy_roles: String,
     /// A browser that is not used for so long is signed out, seconds
-    #[arg(long, global = true, env = "BREAKGLASS_LOGIN_IDLE_SECONDS", value_name = "SECONDS", default_value = "43200")]
+    #[arg(long, env = "BREAKGLASS_LOGIN_IDLE_SECONDS", value_name = "SECONDS", default_value = "43200")]
     pub login_idle_seconds: String,
     /// A browser is signed out after so long in any case, seconds
-    #[arg(long, global = true, env = "BREAKGLASS_LOGIN_MAX_SECONDS", value_name = "SECONDS", default_value = "604800")]
+    #[arg(long, env = "BREAKGLASS_LOGIN_MAX_SECONDS", value_name = "SECONDS", default_value = "604800")]
     pub login_max_seconds: String,
     /// Connections at the same time
-    #[arg(long, global = true, env = "BREAKGLASS_MAX_CONNECTIONS", value_name = "COUNT", default_value = "10000")]
+    #[arg(long, env = "BREAKGLASS_MAX_CONNECTIONS", value_name = "COUNT", default_value = "10000")]
     pub max_connections: String,
     /// Connections of one person at the same time
-    #[arg(
-        long,
-        global = true,
-        env = "BREAKGLASS_MAX_CONNECTIONS_PER_IDENTITY",
-        value_name = "COUNT",
-        default_value = "8000"
-    )]
+    #[arg(long, env = "BREAKGLASS_MAX_CONNECTIONS_PER_IDENTITY", value_name = "COUNT", default_value = "8000")]
     pub max_connections_per_identity: String,
     /// Connections at the same time that have not shown a credential
-    #[arg(
-        long,
-        global = true,
-        env = "BREAKGLASS_MAX_CONNECTIONS_UNAUTHENTICATED",
-        value_name = "COUNT",
-        default_value = "2000"
-    )]
+    #[arg(long, env = "BREAKGLASS_MAX_CONNECTIONS_UNAUTHENTICATED", value_name = "COUNT", default_value = "2000")]
     pub max_connections_unauthenticated: String,
     /// HTTP requests of one person a second, in the long run; bursts may be five times as many
-    #[arg(long, global = true, env = "BREAKGLASS_REQUESTS_PER_SECOND", value_name = "COUNT", default_value = "200")]
+    #[arg(long, env = "BREAKGLASS_REQUESTS_PER_SECOND", value_name = "COUNT", default_value = "200")]
     pub requests_per_second: String,
 }
 

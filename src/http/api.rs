@@ -11,10 +11,11 @@ use super::body::{Asked, Fields, SessionPath};
 use super::credentials::{Caller, From, refuse};
 use super::doors::CookieName;
 use super::error::HttpError;
-use crate::access::What;
+use crate::access::{Visit, What};
 use crate::auth::{Action, TokenError};
 use crate::ids::{PromptKey, SessionId, TurnId};
 use crate::log::Patch;
+use crate::presets::Preset;
 use crate::protocol::client::Create;
 use crate::protocol::server::{Accepted, ErrorCode, Role, SessionState};
 use crate::session::NoSession;
@@ -23,6 +24,17 @@ use crate::session::NoSession;
 const LIST_DEFAULT: usize = 50;
 /// Sessions on a page of the list, at most.
 const LIST_MAX: usize = 200;
+
+#[derive(Serialize)]
+pub(super) struct Presets {
+    presets: Vec<Preset>,
+}
+
+/// Prompts to begin with.
+pub(super) async fn presets(State(app): State<App>, Caller(who): Caller) -> Result<Json<Presets>, HttpError> {
+    who.demand(Action::Read)?;
+    Ok(Json(Presets { presets: app.presets.to_vec() }))
+}
 
 /// No such address; told only to those who may ask.
 pub(super) async fn nothing(Caller(_): Caller) -> HttpError {
@@ -42,16 +54,21 @@ pub(super) async fn login(
     headers: HeaderMap,
     Fields(login): Fields<Login>,
 ) -> Result<Response, HttpError> {
-    let signed_in = app.door.auth.sign_in(&login.token).await.map_err(|error| match error {
+    sign_in(&app, visit, &headers, &login.token).await
+}
+
+/// An answer that carries the cookie of a new sign-in.
+pub(super) async fn sign_in(app: &App, visit: Visit, headers: &HeaderMap, token: &str) -> Result<Response, HttpError> {
+    let signed_in = app.door.auth.sign_in(token).await.map_err(|error| match error {
         TokenError::Auth(error) => HttpError::from(error),
         other => HttpError::new(ErrorCode::Internal, other.to_string()),
     })?;
     let Some((who, cookie)) = signed_in else {
         let message = "this token does not count: it was mistyped, has expired, or was revoked; `breakglass token add` makes a new one";
-        return Err(refuse(&app, &visit, message).await);
+        return Err(refuse(app, &visit, message).await);
     };
     app.door.access.record(who.from(visit).did(What::SignIn));
-    Ok(with_cookie(&app, &headers, cookie.expose(), app.door.auth.login_limits().absolute.as_secs()))
+    Ok(with_cookie(app, headers, cookie.expose(), app.door.auth.login_limits().absolute.as_secs()))
 }
 
 /// Signs a browser out, and closes what it has open.

@@ -1,11 +1,12 @@
 //! Which incarnation of the log this is, and whether the file went back in time.
 //!
 //! Invariant: one epoch never names two histories that this gateway has served. The database counts its starts and its
-//! events; a small file beside it remembers the highest counts seen. A database that is behind that file was put back from a
+//! events; a small file beside it remembers the counts, at each start and at each turn's end. A database that is behind that file was put back from a
 //! copy: every seq that clients remember is void, and the epoch is made anew.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{OptionalExtension, Transaction};
 
@@ -20,13 +21,37 @@ struct Mark {
     events: i64,
 }
 
-pub(super) async fn settle(db: &Db, remembered: &Path) -> Result<Epoch, LogError> {
-    let before = read_mark(remembered);
+pub(super) async fn settle(db: &Db, path: &Path) -> Result<(Epoch, HighWater), LogError> {
+    let before = read_mark(path);
     let (epoch, mark) = db.writer.write(move |tx| settle_in(tx, before)).await?;
-    write_mark(remembered, mark).map_err(|error| WriteError::Unavailable {
-        why: format!("cannot write `{}`: {error}", remembered.display()),
-    })?;
-    Ok(epoch)
+    write_mark(path, mark)
+        .map_err(|error| WriteError::Unavailable { why: format!("cannot write `{}`: {error}", path.display()) })?;
+    Ok((epoch, HighWater { path: Arc::new(Mutex::new(path.to_owned())), starts: mark.starts }))
+}
+
+/// Remembers, outside the database, how far it is: so that a copy from the middle of this run is known for one, too.
+#[derive(Clone)]
+pub(super) struct HighWater {
+    /// The lock keeps two turns that end together from writing the file at once.
+    path: Arc<Mutex<PathBuf>>,
+    starts: i64,
+}
+
+impl HighWater {
+    /// How many rows the events table has had.
+    pub(super) fn measure(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
+        tx.prepare_cached("SELECT coalesce(max(id), 0) FROM events")?.query_row([], |row| row.get(0))
+    }
+
+    /// Writes it down. If that fails, the earlier mark stays, which is lower and never wrong.
+    pub(super) async fn remember(&self, events: i64) {
+        let (path, mark) = (Arc::clone(&self.path), Mark { starts: self.starts, events });
+        let write = move || write_mark(&path.lock().unwrap_or_else(PoisonError::into_inner), mark);
+        let written = tokio::task::spawn_blocking(write).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "how far the log is could not be remembered");
+        }
+    }
 }
 
 fn settle_in(tx: &Transaction<'_>, before: Mark) -> rusqlite::Result<(Epoch, Mark)> {
@@ -34,7 +59,7 @@ fn settle_in(tx: &Transaction<'_>, before: Mark) -> rusqlite::Result<(Epoch, Mar
         tx.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0)).optional()?;
     let starts: i64 =
         tx.query_row("SELECT value FROM meta WHERE name = 'starts'", [], |row| row.get(0)).optional()?.unwrap_or(0);
-    let events: i64 = tx.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))?;
+    let events = HighWater::measure(tx)?;
     let went_back = starts < before.starts || events < before.events;
     let epoch = match known.and_then(|text| text.parse().ok()) {
         Some(epoch) if !went_back => epoch,
@@ -80,7 +105,7 @@ mod tests {
         let (path, mark) = (dir.path().join("log.db"), dir.path().join("mark"));
         let open = async || {
             let db = Db::open(&path).unwrap();
-            settle(&db, &mark).await.unwrap()
+            settle(&db, &mark).await.unwrap().0
         };
         let first = open().await;
         assert_eq!(open().await, first);
@@ -89,6 +114,11 @@ mod tests {
         raw.execute("UPDATE meta SET value = value - 1 WHERE name = 'starts'", []).unwrap();
         let second = open().await;
         assert_ne!(second, first);
-        assert_eq!(open().await, second);
+        let db = Db::open(&path).unwrap();
+        let (again, high_water) = settle(&db, &mark).await.unwrap();
+        assert_eq!(again, second);
+        // A copy from the middle of a run: as many starts, fewer events.
+        high_water.remember(7).await;
+        assert_ne!(open().await, second);
     }
 }

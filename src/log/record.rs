@@ -31,12 +31,12 @@ impl Encoded {
             members.push_str(&reference);
             members.push(',');
         }
-        let whole = serde_json::to_value(body).unwrap_or_default();
         let bytes_max = RECORD_BYTES_MAX - ENVELOPE_BYTES_MAX - members.len() - TRUNCATED.len();
-        let text = whole.to_string();
+        let text = serde_json::to_string(body).unwrap_or_default();
         if text.len() <= bytes_max {
             members.push_str(inner(&text));
         } else {
+            let whole = serde_json::to_value(body).unwrap_or_default();
             members.push_str(inner(&shorten(whole, bytes_max)));
             members.push_str(TRUNCATED);
         }

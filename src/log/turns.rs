@@ -8,9 +8,11 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use sha2::{Digest, Sha256};
 
 use super::append::{Appended, NewEvent, Place, append};
+use super::epoch::HighWater;
 use super::sessions::{SessionKey, parse_conversation, parse_id};
 use super::{Log, LogError};
 use crate::clock::WallMs;
+use crate::hub::Hub;
 use crate::ids::{PromptKey, Seq, SessionId, TurnId};
 use crate::protocol::event::{Body, Record, TurnEnd};
 use crate::protocol::server::Accepted;
@@ -92,6 +94,8 @@ pub struct Progress {
     pub started: Option<SessionId>,
     /// The newest `result`'s `is_error`, if there was one among these.
     pub result_is_error: Option<bool>,
+    /// How many secrets were cut out of these.
+    pub masked: u64,
 }
 
 /// A turn without its `turn_end`, found at the start.
@@ -121,6 +125,9 @@ pub struct UnfinishedTurn {
     pub conversation: Option<SessionId>,
 }
 
+/// As much of a prompt as fits on a line of the list.
+const TITLE_CHARS: usize = 60;
+
 fn sha256(text: &str) -> Vec<u8> {
     Sha256::digest(text.as_bytes()).to_vec()
 }
@@ -133,6 +140,16 @@ fn known(connection: &Connection, key: PromptKey) -> rusqlite::Result<Option<Kno
         Ok(KnownPrompt { session: parse_id(row, 0)?, sha256: row.get(1)?, turn: parse_id(row, 2)?, seq })
     };
     connection.prepare_cached(sql)?.query_row([key.to_string()], read).optional()
+}
+
+/// A title from a prompt: its first words on one line.
+fn title_from(prompt: &str) -> String {
+    let words = prompt.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.take(TITLE_CHARS).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(TITLE_CHARS) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
+    }
 }
 
 fn open(tx: &Transaction<'_>, new: &OpenTurn) -> rusqlite::Result<(Opened, Option<Appended>)> {
@@ -166,6 +183,8 @@ fn open(tx: &Transaction<'_>, new: &OpenTurn) -> rusqlite::Result<(Opened, Optio
     if taken != 1 {
         return Err(rusqlite::Error::StatementChangedRows(taken));
     }
+    tx.prepare_cached("UPDATE sessions SET title = ?2, title_given = 1 WHERE key = ?1 AND NOT title_given")?
+        .execute((new.session, title_from(&new.text)))?;
     let user = Body::User { text: new.text.clone(), by: new.by.clone(), model: new.model.clone() };
     let appended = append(tx, place, &[NewEvent::from(&user)])?;
     Ok((Opened::New { place, seq: appended.first, accepted }, Some(appended)))
@@ -226,9 +245,10 @@ impl Log {
         let events = events.clone();
         self.step(place, move |tx| {
             tx.prepare_cached(
-                "UPDATE turns SET spool_bytes = ?2, result_is_error = coalesce(?3, result_is_error) WHERE key = ?1",
+                "UPDATE turns SET spool_bytes = ?2, result_is_error = coalesce(?3, result_is_error), masked = masked + ?4
+                 WHERE key = ?1",
             )?
-            .execute((place.turn, progress.spool_bytes as i64, progress.result_is_error))?;
+            .execute((place.turn, progress.spool_bytes as i64, progress.result_is_error, progress.masked as i64))?;
             if let Some(conversation) = progress.started {
                 tx.prepare_cached("UPDATE sessions SET started = 1, conversation = ?2 WHERE key = ?1")?
                     .execute((place.session, conversation.to_string()))?;
@@ -283,26 +303,33 @@ impl Log {
     /// # Errors
     /// When the log cannot be written.
     pub async fn end_turn(&self, place: Place, events: &Shared, end: TurnEnd) -> Result<(), LogError> {
-        let events = events.clone();
-        self.step(place, move |tx| {
+        let (events, hub) = (events.clone(), self.hub.clone());
+        let work = move |tx: &Transaction<'_>| {
             let now = WallMs::now().0;
-            let first = tx
-                .prepare_cached("UPDATE turns SET outcome = ?2, ended_ms = ?3 WHERE key = ?1 AND ended_ms IS NULL")?
-                .execute((place.turn, end.outcome.as_str(), now))?;
-            if first == 0 {
-                return Ok(None);
-            }
-            tx.prepare_cached("UPDATE sessions SET running_turn = NULL WHERE key = ?1 AND running_turn = ?2")?
-                .execute((place.session, place.turn))?;
+            let masked: Option<i64> = tx
+                .prepare_cached(
+                    "UPDATE turns SET outcome = ?2, ended_ms = ?3 WHERE key = ?1 AND ended_ms IS NULL RETURNING masked",
+                )?
+                .query_row((place.turn, end.outcome.as_str(), now), |row| row.get(0))
+                .optional()?;
+            let Some(masked) = masked else { return Ok((None, HighWater::measure(tx)?)) };
+            tx.prepare_cached(
+                "UPDATE sessions SET running_turn = NULL, last_outcome = ?3 WHERE key = ?1 AND running_turn = ?2",
+            )?
+            .execute((place.session, place.turn, end.outcome.as_str()))?;
             let mut appended = append_some(tx, place, &events)?;
+            let end = TurnEnd { masked: end.masked + masked as u64, ..end };
             let last = append(tx, place, &[NewEvent::from(&Body::TurnEnd(end))])?;
             match &mut appended {
                 Some(appended) => appended.chunks.extend(last.chunks),
                 None => appended = Some(last),
             }
-            Ok(appended)
-        })
-        .await
+            Ok((appended, HighWater::measure(tx)?))
+        };
+        let publish = move |(appended, _): &(Option<Appended>, i64)| publish(&hub, place, appended.as_ref());
+        let (_, high_water) = self.db.writer.write_then(work, publish).await?;
+        self.high_water.remember(high_water).await;
+        Ok(())
     }
 
     /// Every turn without a `turn_end`.
@@ -331,13 +358,14 @@ impl Log {
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<Appended>> + Send + 'static,
     {
         let hub = self.hub.clone();
-        let publish = move |appended: &Option<Appended>| {
-            if let Some(appended) = appended {
-                hub.publish(place.session_id, appended.chunks.clone());
-            }
-        };
-        self.db.writer.write_then(work, publish).await?;
+        self.db.writer.write_then(work, move |appended| publish(&hub, place, appended.as_ref())).await?;
         Ok(())
+    }
+}
+
+fn publish(hub: &Hub, place: Place, appended: Option<&Appended>) {
+    if let Some(appended) = appended {
+        hub.publish(place.session_id, appended.chunks.clone());
     }
 }
 
@@ -346,4 +374,16 @@ pub type Shared = std::sync::Arc<[NewEvent]>;
 
 fn append_some(tx: &Transaction<'_>, place: Place, events: &[NewEvent]) -> rusqlite::Result<Option<Appended>> {
     if events.is_empty() { Ok(None) } else { append(tx, place, events).map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::title_from;
+
+    #[test]
+    fn a_title_is_one_short_line() {
+        assert_eq!(title_from("  disk is\n\tfull \u{1b}[31m"), "disk is full [31m");
+        let long = title_from(&"é".repeat(500));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (61, true));
+    }
 }

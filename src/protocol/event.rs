@@ -137,6 +137,14 @@ pub struct TurnEnd {
     /// Processes of the agent that live on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<LeftProcess>,
+    /// How many secrets were cut out of the turn's events; absent when none was.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub masked: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How a turn ended.
@@ -156,6 +164,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Reads an outcome as on the wire.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Ok, Self::Error, Self::Cancelled, Self::Timeout, Self::Lost].into_iter().find(|one| one.as_str() == text)
+    }
+
     /// The outcome, as on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

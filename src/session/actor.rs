@@ -199,6 +199,7 @@ impl Actor {
     }
 
     async fn end(&mut self, live: Arc<Live>, place: Place, ended: Ended, waiting: Option<mpsc::Sender<()>>) {
+        let ended = if self.state.stop_is_asked() { ended.as_cancelled() } else { ended };
         let written = self.workshop.log.end_turn(place, &ended.events, ended.end.clone()).await;
         match written {
             Ok(()) => {}

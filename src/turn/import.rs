@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::translate::{self, Note};
 use crate::ids::{SessionId, TurnId};
 use crate::log::{Log, NewEvent, Place, Progress, Shared};
+use crate::mask::Masks;
 use crate::protocol::event::LeftProcess;
 use crate::turn::follow::{Chunk, SpoolReader, SpoolWatch};
 use crate::turn::launch::Supervisor;
@@ -42,6 +43,8 @@ pub struct Position {
 pub struct Import<'a> {
     /// Where the events go.
     pub log: &'a Log,
+    /// What is cut out of them first.
+    pub masks: &'a Masks,
     /// Whose they are.
     pub place: Place,
     /// Where they come from.
@@ -153,7 +156,7 @@ impl Import<'_> {
         if chunk.lines.is_empty() && chunk.offset == self.position.spool_bytes {
             return Ok(());
         }
-        let translated = Translated::of(chunk);
+        let translated = Translated::of(chunk, self.masks);
         self.position.began |= translated.began;
         self.position.result_is_error = translated.result_is_error.or(self.position.result_is_error);
         self.position.spool_bytes = chunk.offset;
@@ -161,6 +164,7 @@ impl Import<'_> {
             spool_bytes: chunk.offset,
             started: translated.began.then_some(self.conversation),
             result_is_error: translated.result_is_error,
+            masked: translated.masked,
         };
         let events: Shared = translated.events.into();
         persist(self.stopping, || self.log.import(self.place, &events, progress)).await
@@ -168,15 +172,17 @@ impl Import<'_> {
 }
 
 /// What some lines come to.
-struct Translated {
+struct Translated<'m> {
+    masks: &'m Masks,
     events: Vec<NewEvent>,
     began: bool,
     result_is_error: Option<bool>,
+    masked: u64,
 }
 
-impl Translated {
-    fn of(chunk: &Chunk) -> Self {
-        let mut this = Self { events: Vec::new(), began: false, result_is_error: None };
+impl<'m> Translated<'m> {
+    fn of(chunk: &Chunk, masks: &'m Masks) -> Self {
+        let mut this = Self { masks, events: Vec::new(), began: false, result_is_error: None, masked: 0 };
         for line in &chunk.lines {
             if line.bytes.len() >= HEAVY_BYTES {
                 tokio::task::block_in_place(|| this.add(&line.bytes));
@@ -196,7 +202,10 @@ impl Translated {
             Note::Result { is_error } => self.result_is_error = Some(is_error),
             Note::None => {}
         }
-        self.events.extend(line.events.iter().map(|event| NewEvent::new(event.reference.as_deref(), &event.body)));
+        for mut event in line.events {
+            self.masked += self.masks.apply(&mut event.body);
+            self.events.push(NewEvent::new(event.reference.as_deref(), &event.body));
+        }
     }
 }
 

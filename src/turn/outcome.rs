@@ -68,7 +68,7 @@ pub fn conclude(evidence: &Evidence, circumstances: Circumstances<'_>) -> (Optio
         Evidence::Lost { left, .. } => (None, left.clone()),
         Evidence::NotStarted { .. } => (None, Vec::new()),
     };
-    let end = TurnEnd { outcome, exit_code, duration_ms: circumstances.duration_ms, left };
+    let end = TurnEnd { outcome, exit_code, duration_ms: circumstances.duration_ms, left, masked: 0 };
     (error.map(|error| Body::Error { error }), end)
 }
 

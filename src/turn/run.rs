@@ -1,7 +1,7 @@
 //! One turn from its prompt to its evidence: which conversation, how many attempts, launched here or found.
 //!
 //! Invariant: the agent is run again only when it said that it did nothing (its conversation was lost, or was open already),
-//! and at most [`ATTEMPTS_MAX`] times; an attempt that any gateway launched is never launched again.
+//! and at most `ATTEMPTS_MAX` times; an attempt that any gateway launched is never launched again.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -19,7 +19,8 @@ use crate::clock::WallMs;
 use crate::config::AgentConfig;
 use crate::ids::SessionId;
 use crate::log::{Log, NewEvent, Place, Shared};
-use crate::protocol::event::{Body, State, Status, TurnEnd};
+use crate::mask::Masks;
+use crate::protocol::event::{Body, Outcome, State, Status, TurnEnd};
 use crate::turn::claim::Liveness;
 use crate::turn::import::{Folders, Import, Position};
 use crate::turn::launch::{Supervisor, launch};
@@ -42,6 +43,8 @@ pub struct Workshop {
     pub agent: AgentConfig,
     /// Where spools and workspaces lie.
     pub folders: Folders,
+    /// What is cut out of what they say.
+    pub masks: Masks,
     /// Longest time of a turn.
     pub timeout: Duration,
     /// The gateway stops.
@@ -80,6 +83,15 @@ pub struct Ended {
     pub spools: Vec<SpoolDir>,
 }
 
+impl Ended {
+    /// The same end for a turn that somebody stopped while its end was on the way here.
+    #[must_use]
+    pub fn as_cancelled(self) -> Self {
+        let events = Shared::from([]);
+        Self { events, end: TurnEnd { outcome: Outcome::Cancelled, ..self.end }, spools: self.spools }
+    }
+}
+
 impl Turn {
     /// Runs the turn, or takes it up where another gateway left it. `taken_up` is dropped as soon as a found turn is known
     /// to be alive and that is in the log.
@@ -115,6 +127,7 @@ impl Turn {
         };
         let mut import = Import {
             log: &workshop.log,
+            masks: &workshop.masks,
             place: self.place,
             dir,
             conversation: told(dir).unwrap_or(self.place.session_id),
@@ -160,22 +173,28 @@ impl Turn {
     async fn launch(&self, workshop: &Workshop, dir: &SpoolDir) -> Result<Supervisor, NotRunning> {
         let workspace = workshop.folders.workspaces.join(self.place.session_id.to_string());
         make_folder(&workspace, workshop.agent.cage.user.as_ref()).map_err(because)?;
-        let command = self.command(workshop)?;
+        // A gateway that died before it could launch has written down what to run; that is what was meant.
+        if !dir.is_created() {
+            let command = self.command(workshop)?;
+            dir.create(&self.spec(workshop, &command, workspace), command.stdin.as_deref()).map_err(because)?;
+        }
+        launch(dir, &workshop.agent.environment).await.map_err(because)
+    }
+
+    fn spec(&self, workshop: &Workshop, command: &Command, workspace: PathBuf) -> LaunchSpec {
         let left = workshop.timeout.saturating_sub(Duration::from_millis(self.accepted.elapsed_ms()));
-        let spec = LaunchSpec {
+        LaunchSpec {
             version: SPOOL_VERSION,
             turn: self.place.turn_id,
             attempt: self.attempt,
-            program: command.program,
-            args: command.args,
+            program: command.program.clone(),
+            args: command.args.clone(),
             stdin: command.stdin.is_some(),
             workspace,
             // 0 would mean without end.
             timeout_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1),
             cage: workshop.agent.cage.clone(),
-        };
-        dir.create(&spec, command.stdin.as_deref()).map_err(because)?;
-        launch(dir, &workshop.agent.environment).await.map_err(because)
+        }
     }
 
     fn command(&self, workshop: &Workshop) -> Result<Command, NotRunning> {
@@ -247,7 +266,10 @@ impl Turn {
             timeout_seconds: workshop.timeout.as_secs(),
             duration_ms: self.accepted.elapsed_ms(),
         };
-        let (error, end) = conclude(evidence, circumstances);
+        let (mut error, mut end) = conclude(evidence, circumstances);
+        let in_error = error.as_mut().map_or(0, |error| workshop.masks.apply(error));
+        let in_left = end.left.iter_mut().map(|process| workshop.masks.text(&mut process.command)).sum::<u64>();
+        end.masked = in_error + in_left;
         let events: Vec<_> = error.iter().map(NewEvent::from).collect();
         let spools = (1..=self.attempt).map(|attempt| self.spool(workshop, attempt)).collect();
         Ended { events: events.into(), end, spools }

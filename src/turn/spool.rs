@@ -294,6 +294,11 @@ impl SpoolDir {
         if there == text.as_bytes() { Ok(()) } else { Err(SpoolError::Different { path }) }
     }
 
+    /// Whether [`create`](Self::create) has been here: then what it wrote is what shall run.
+    pub fn is_created(&self) -> bool {
+        self.launch_path().exists()
+    }
+
     /// What was asked for.
     pub fn spec(&self) -> Result<LaunchSpec, SpoolError> {
         let path = self.launch_path();

@@ -1,7 +1,7 @@
 //! Leaving nothing alive: the schedule by which processes are told, then forced, to end.
 //!
 //! Invariants: a process is asked once (SIGTERM) and forced (SIGKILL) from the given moment on, again and again because
-//! it may be forking meanwhile; after [`GIVE_UP_MS`] of forcing it is over in any case. Does not know whom it is about, nor
+//! it may be forking meanwhile; after `GIVE_UP_MS` of forcing it is over in any case. Does not know whom it is about, nor
 //! when they are all gone: the supervisor, as everybody's ancestor, is told by the kernel; [`sweep`] looks for a mark.
 
 use std::collections::HashSet;

@@ -18,6 +18,7 @@ fn routes(session: &str) -> Vec<(&'static str, String, Option<Value>, [u16; 4])>
         ("GET", "/readyz".into(), None, [200; 4]),
         ("GET", "/metrics".into(), None, [401, 200, 200, 200]),
         ("GET", "/api/me".into(), None, [401, 200, 200, 200]),
+        ("GET", "/api/presets".into(), None, [401, 200, 200, 200]),
         ("GET", "/api/access".into(), None, [401, 403, 200, 200]),
         ("GET", "/api/sessions".into(), None, [401, 200, 200, 200]),
         ("POST", "/api/sessions".into(), Some(json!({"agent": "drill"})), [401, 403, 403, 201]),
@@ -27,6 +28,10 @@ fn routes(session: &str) -> Vec<(&'static str, String, Option<Value>, [u16; 4])>
         ("GET", of("/export"), None, [401, 403, 200, 200]),
         ("POST", of("/cancel"), Some(json!({})), [401, 403, 403, 409]),
         ("POST", of("/prompts"), Some(json!({"text": "[[text:walked]]"})), [401, 403, 403, 202]),
+        ("GET", format!("/sessions/{session}"), None, [401, 200, 200, 200]),
+        ("GET", "/sessions/style.css".into(), None, [200; 4]),
+        // A form, and this is none.
+        ("POST", "/sign-in".into(), Some(json!({})), [400; 4]),
         // 426: it would be upgraded.
         ("GET", "/ws".into(), None, [401, 426, 426, 426]),
         ("GET", "/api/nothing".into(), None, [401, 404, 404, 404]),
@@ -41,6 +46,8 @@ async fn walk(gateway: &Gateway, session: &str, column: usize, http: &Http) {
         let who = ["none", "viewer", "auditor", "operator"][column];
         assert_eq!(answer.status.as_u16(), statuses[column], "{who}: {method} {path}: {}", answer.text());
         match answer.status.as_u16() {
+            // A page for people without scripts: its refusal is a form.
+            401 if path.starts_with("/sessions/") => assert!(answer.text().contains("<form"), "{}", answer.text()),
             401 => assert_eq!(answer.error_code(), "unauthorized", "{who}: {method} {path}"),
             403 => assert_eq!(answer.error_code(), "forbidden", "{who}: {method} {path}"),
             _ => {}

@@ -98,6 +98,14 @@ impl Builder {
         self
     }
 
+    /// Starts it with settings that it must refuse; how it ended.
+    pub(crate) async fn start_refused(self) -> Output {
+        let gateway = Gateway { settings: self, child: None, address: None, token: None };
+        let ended = gateway.run(&["serve"]).await;
+        assert!(!ended.status.success(), "it was to be refused");
+        ended
+    }
+
     /// Starts it and waits for its sign-in line.
     pub(crate) async fn start(self) -> Gateway {
         let address = self.public_url.is_some().then(free_address);

@@ -91,6 +91,15 @@ describe('the list', () => {
     expect([...lists.watchingLive(list).sessions.keys()]).toEqual(['b']);
   });
 
+  it('tells which turns have ended, each once', () => {
+    const turn = { turn: 't1', by: 'ben', since: '2026-11-21T00:10:00.000Z' };
+    const running = lists.changed(lists.EMPTY_LIST, [state({ turn })]);
+    expect(lists.ended(running, [state({ turn })])).toEqual([]);
+    expect(lists.ended(running, [state({})]).map((each) => each.turn.turn)).toEqual(['t1']);
+    expect(lists.ended(running, [state({ turn: { ...turn, turn: 't2' } })]).map((each) => each.turn.turn)).toEqual(['t1']);
+    expect(lists.ended(lists.changed(running, [state({})]), [state({})])).toEqual([]);
+  });
+
   it('is searched by title, id and people', () => {
     expect(lists.matches(state({ title: 'Disk FULL' }), 'full')).toBe(true);
     expect(lists.matches(state({}), 'ANA')).toBe(true);
