@@ -4,7 +4,7 @@
 // Each asserts what must hold for any bytes, beyond "it does not panic".
 
 /// A client's frame.
-pub fn frames(bytes: &[u8]) {
+pub(super) fn frames(bytes: &[u8]) {
     use breakglass::protocol::client::{is_too_deep, parse};
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match parse(text) {
@@ -22,7 +22,7 @@ pub fn frames(bytes: &[u8]) {
 }
 
 /// A record, as the page that is made for people without scripts and every client of ours reads it.
-pub fn records(bytes: &[u8]) {
+pub(super) fn records(bytes: &[u8]) {
     use breakglass::protocol::event::Record;
     let Ok(record) = serde_json::from_slice::<Record>(bytes) else { return };
     let text = serde_json::to_string(&record).expect("a record is JSON");
@@ -31,7 +31,7 @@ pub fn records(bytes: &[u8]) {
 }
 
 /// A line of an agent, to the masked event.
-pub fn lines(bytes: &[u8]) {
+pub(super) fn lines(bytes: &[u8]) {
     use breakglass::agent::translate::line;
     use breakglass::mask::Masks;
     thread_local! {
@@ -49,7 +49,7 @@ pub fn lines(bytes: &[u8]) {
 }
 
 /// An agent's output file, read in pieces of any size from any offset that a reading gave. The first byte says the size.
-pub fn spool(bytes: &[u8]) {
+pub(super) fn spool(bytes: &[u8]) {
     use breakglass::turn::follow::SpoolReader;
     use breakglass::turn::spool::{ExitRecord, LaunchSpec, SpoolDir};
     let _ = serde_json::from_slice::<ExitRecord>(bytes);
@@ -86,7 +86,7 @@ pub fn spool(bytes: &[u8]) {
 }
 
 /// What is shown at the door: a token, and the body that carries one.
-pub fn sign_in(bytes: &[u8]) {
+pub(super) fn sign_in(bytes: &[u8]) {
     use breakglass::auth::Secret;
     use breakglass::protocol::client::{is_too_deep, read};
     let text = String::from_utf8_lossy(bytes);

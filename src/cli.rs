@@ -162,6 +162,19 @@ pub fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// Puts `serve` before its settings: `breakglass --data X serve` says the same as `breakglass serve --data X`.
+pub fn command_first(mut args: Vec<OsString>) -> Vec<OsString> {
+    let mut place = 0;
+    while let Some(flag) = args.get(place).and_then(|arg| arg.to_str()).filter(|arg| arg.starts_with("--")) {
+        place += if flag.contains('=') { 1 } else { 2 };
+    }
+    if place > 0 && args.get(place).is_some_and(|arg| arg == "serve") {
+        let command = args.remove(place);
+        args.insert(0, command);
+    }
+    args
+}
+
 /// `cage --parent PID DIR`, as a supervisor starts it.
 pub fn cage(args: &[OsString]) -> ExitCode {
     let [_, flag, parent, dir] = args else { return ExitCode::from(EXIT_USAGE) };
@@ -204,4 +217,21 @@ fn start_logging(filter: &str) -> Result<(), Failure> {
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     subscriber.with_ansi(ansi).try_init().map_err(|error| Failure::new(1, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_may_stand_before_serve() {
+        let first = |line: &str| {
+            let args = command_first(line.split(' ').map(OsString::from).collect());
+            args.into_iter().map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(first("--data x --log=info serve"), "serve --data x --log=info");
+        for as_it_was in ["serve --data x", "--data serve", "--data x", "token list", "prompt last serve", ""] {
+            assert_eq!(first(as_it_was), as_it_was);
+        }
+    }
 }

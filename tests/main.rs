@@ -7,6 +7,8 @@ mod cli;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod real_claude;
 #[cfg(test)]
 mod replay;

@@ -5,6 +5,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, Mode, flock};
@@ -69,19 +70,27 @@ pub(super) struct Lock {
     _file: File,
 }
 
+/// How long a folder that is taken is waited for: a gateway that was killed while it started a process leaves a copy of the
+/// lock in that process, until it has become another program.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// How often is looked meanwhile.
+const LOCK_LOOK: Duration = Duration::from_millis(20);
+
 /// Takes the folder.
-pub(super) fn lock(path: &Path) -> Result<Lock> {
+pub(super) async fn lock(path: &Path) -> Result<Lock> {
     let mut options = OpenOptions::new();
     let opened = options.write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = opened.with_context(|| format!("cannot open `{}`", path.display()))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Lock { _file: file }),
-        Err(Errno::WOULDBLOCK) => {
-            bail!(
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Lock { _file: file }),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => tokio::time::sleep(LOCK_LOOK).await,
+            Err(Errno::WOULDBLOCK) => bail!(
                 "another breakglass uses this data folder (`{}` is locked); stop it, or choose another with --data",
                 path.display()
-            )
+            ),
+            Err(error) => return Err(error).with_context(|| format!("cannot lock `{}`", path.display())),
         }
-        Err(error) => Err(error).with_context(|| format!("cannot lock `{}`", path.display())),
     }
 }

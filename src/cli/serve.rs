@@ -48,7 +48,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     // From here on a signal is a wish to stop, and not the end: whoever sees the link may send one.
     let signals = Signals::listen(tls.as_deref())?;
     data_dir::create(&config.data)?;
-    let _lock = data_dir::lock(&config.data.lock())?;
+    let _lock = data_dir::lock(&config.data.lock()).await?;
     raise_open_files();
     let db = Db::open(&config.data.database()).context("cannot open the log")?;
     let health = db.writer.health();

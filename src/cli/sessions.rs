@@ -129,7 +129,7 @@ impl Table {
             return Vec::new();
         }
         let id_chars = if self.whole_ids { usize::MAX } else { telling(states) };
-        let heads = ["SESSION", "STATE", "AGENT", "VIEWERS", "ACTIVITY"].map(str::to_owned);
+        let heads = ["SESSION", "STATE", "AGENT", "VIEWERS", "LAST"].map(str::to_owned);
         let mut rows = vec![(Ink::Dim, heads, "TITLE".to_owned())];
         rows.extend(states.iter().map(|state| self.row(state, id_chars)));
         let widths: [usize; COLUMNS] =
@@ -140,19 +140,13 @@ impl Table {
     fn row(&self, state: &SessionState, id_chars: usize) -> (Ink, [String; COLUMNS], String) {
         let ago = |time: &str| since_ms(time, self.now).map_or_else(|| "?".to_owned(), roughly);
         let (ink, turn) = match &state.turn {
-            Some(turn) => (Ink::Good, format!("{}'s for {}", one_line(&turn.by), ago(&turn.since))),
+            Some(turn) => (Ink::Good, format!("running {}, {}", ago(&turn.since), one_line(&turn.by))),
             None if state.archived => (Ink::Dim, "put away".to_owned()),
             None => (Ink::Plain, "idle".to_owned()),
         };
-        let running = if state.turn.is_some() { format!("running, {turn}") } else { turn };
         let id: String = state.session.to_string().chars().take(id_chars).collect();
-        let cells = [
-            id,
-            running,
-            one_line(&state.agent),
-            state.viewers.to_string(),
-            format!("{} ago", ago(&state.last_activity)),
-        ];
+        let cells =
+            [id, turn, one_line(&state.agent), state.viewers.to_string(), format!("{} ago", ago(&state.last_activity))];
         (ink, cells, one_line(&state.title))
     }
 
@@ -203,9 +197,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "SESSION       STATE                     AGENT   VIEWERS  ACTIVITY  TITLE",
-                "0190a6c8-7e1  running, ana's for 3 min  claude  2        12 s ago  db1: disk ...",
-                "0190a6c8-7e2  idle                      claude  2        12 s ago  idle one",
+                "SESSION       STATE               AGENT   VIEWERS  LAST      TITLE",
+                "0190a6c8-7e1  running 3 min, ana  claude  2        12 s ago  db1: disk full \\...",
+                "0190a6c8-7e2  idle                claude  2        12 s ago  idle one",
             ]
         );
     }

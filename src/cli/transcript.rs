@@ -96,7 +96,7 @@ impl Transcript {
             Body::Tool { name, input } => self.tool(&as_text(name), input),
             Body::ToolResult { is_error, output, bytes } => self.tool_result(*is_error, output, *bytes),
             Body::Result { is_error, result, .. } => self.result(*is_error, result),
-            Body::Status(status) => self.flowing(Ink::Notable, &format!("* {}", prose(&status.detail)), "  "),
+            Body::Status(status) => self.flowing(Ink::Notable, &format!("* {}", prose(&status.detail)), ""),
             Body::Error { error } => self.flowing(Ink::Bad, &format!("! {}", prose(error)), "  "),
             Body::Cancelled { by } => Block::line(Ink::Notable, format!("! stopped by {}", one_line(by))),
             Body::TurnEnd(end) => self.turn_end(end),

@@ -1,11 +1,11 @@
 //! Frames from the gateway, read tolerantly: what is not known is nothing.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::ids::{Seq, SessionId, TurnId};
-use crate::protocol::event::{Body, Record};
+use crate::protocol::event::Record;
 use crate::protocol::server::Reply;
 
 const EVENT_START: &str = r#"{"type":"event","#;
@@ -57,26 +57,7 @@ impl Event {
 
     /// The record, read. `None`: it is of a kind that this program does not know.
     pub fn record(&self) -> Option<Record> {
-        let mut fields: Map<String, Value> = serde_json::from_str(&self.frame).ok()?;
-        // What agents gave may hold numbers of any length, which serde's tagged types cannot carry: they go around them.
-        let own: &[&str] = match fields.get("kind")?.as_str()? {
-            "session" => &["session_id"],
-            "text" => &["text"],
-            "tool" => &["name", "input"],
-            "result" => &["result", "duration_ms"],
-            _ => &[],
-        };
-        let mut own: Vec<Value> = own.iter().filter_map(|name| fields.get_mut(*name).map(Value::take)).collect();
-        // By way of a value: with exact numbers on, tagged types cannot be read from text directly.
-        let mut record: Record = serde_json::from_value(Value::Object(fields)).ok()?;
-        match &mut record.body {
-            Body::Session { session_id: only } | Body::Text { text: only } => *only = own.pop()?,
-            Body::Tool { name: first, input: second } | Body::Result { result: first, duration_ms: second, .. } => {
-                (*second, *first) = (own.pop()?, own.pop()?);
-            }
-            _ => {}
-        }
-        Some(record)
+        Record::read(&self.frame)
     }
 }
 
@@ -94,6 +75,7 @@ pub(super) fn read(frame: Utf8Bytes) -> Option<Incoming> {
 mod tests {
     use super::*;
     use crate::protocol::client::RequestId;
+    use crate::protocol::event::Body;
     use crate::protocol::server::Frame;
 
     const RECORD: &str = r#"{"session":"0190a6c8-7e1d-7cc0-9d3c-2f6b7a1e4d55","seq":7,"time":"2026-11-21T03:14:15.926Z","turn":"1190a6c8-7e1d-7cc0-9d3c-2f6b7a1e4d55","kind":"tool","name":"Bash","input":{"n":1.50,"big":123456789012345678901234567890}}"#;

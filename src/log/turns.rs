@@ -194,8 +194,8 @@ fn read_unfinished(row: &Row<'_>) -> rusqlite::Result<UnfinishedTurn> {
     let place =
         Place { turn: row.get(0)?, turn_id: parse_id(row, 1)?, session: row.get(2)?, session_id: parse_id(row, 3)? };
     let record: String = row.get(12)?;
-    let prompt = match serde_json::from_str::<Record>(&record).map(|record| record.body) {
-        Ok(Body::User { text, .. }) => text,
+    let prompt = match Record::read(&record).map(|record| record.body) {
+        Some(Body::User { text, .. }) => text,
         _ => return Err(rusqlite::Error::InvalidColumnType(12, "record".to_owned(), rusqlite::types::Type::Text)),
     };
     Ok(UnfinishedTurn {

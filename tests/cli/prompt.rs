@@ -51,7 +51,7 @@ async fn a_prompt_comes_from_stdin_and_into_a_new_session() {
     }
     let sessions = gateway.http().get("/api/sessions").await.json();
     let sessions = sessions["sessions"].as_array().expect("a list");
-    assert_eq!((sessions.len(), &sessions[0]["title"]), (1, &"[[text:first line]]".into()));
+    assert_eq!((sessions.len(), &sessions[0]["title"]), (1, &"[[text:first line]] [[text:second line]]".into()));
 }
 
 #[tokio::test]

@@ -27,8 +27,11 @@ async fn new_ones_are_listed_latest_first_with_what_they_do() {
     let cells = |line: &str| {
         line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(cells(lines[0]), ["SESSION", "STATE", "AGENT", "VIEWERS", "ACTIVITY", "TITLE"]);
-    assert!(lines[1].starts_with(ids[1]) && lines[1].contains("running, first's for "), "{list}");
+    assert_eq!(cells(lines[0]), ["SESSION", "STATE", "AGENT", "VIEWERS", "LAST", "TITLE"]);
+    assert!(
+        lines[1].starts_with(ids[1]) && lines[1].contains("  running ") && lines[1].contains(" s, first  "),
+        "{list}"
+    );
     let last = cells(lines[2]);
     assert_eq!(
         (last[0].as_str(), last[1].as_str(), last[2].as_str(), last[5].as_str()),
