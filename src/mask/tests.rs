@@ -99,6 +99,28 @@ fn switched_off_it_does_nothing_and_short_values_are_refused_without_being_said(
     assert!(!error.to_string().contains("abc"));
 }
 
+/// What masking costs, for docs/security.md: `cargo test --lib mask -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn the_cost_of_a_mebibyte() {
+    let cases = [
+        ("a service's log", "2026-11-21T03:14:15Z host app[123]: GET /api/items?id=7 200 12ms user=ana\n"),
+        ("many addresses", "http://host.example:8080/path?a=b "),
+        ("hostile: beginnings of everything", "bearer eyJ sk- ghp_ AKIA x://y:z -----BEGIN A PRIVATE KEY----- "),
+        ("one run of letters", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("not ASCII", "größenänderung des dateisystems übersprungen – ünïcödé\n"),
+        ("all secrets", "token=ghp_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa "),
+    ];
+    let masks = masks();
+    for (name, unit) in cases {
+        let text = unit.repeat((1 << 20) / unit.len());
+        let mut masked = text.clone();
+        let begun = std::time::Instant::now();
+        let count = masks.text(&mut masked);
+        println!("{name}: {:.1} ms a MiB, {count} masked", begun.elapsed().as_secs_f64() * 1_000.0);
+    }
+}
+
 proptest! {
     #[test]
     fn a_text_without_a_secret_is_not_changed(text in r"[ -9<-@G-Zg-z\n]{0,200}") {
