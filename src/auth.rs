@@ -19,7 +19,7 @@ use tokio::sync::watch;
 pub use failures::{Failure, Slowed};
 pub use logins::LoginLimits;
 pub use roles::{Action, may, name as role_name, parse as parse_role};
-pub use secret::Secret;
+pub use secret::{PREFIX, Secret};
 pub use store::{NameError, TokenError, TokenInfo, check_name};
 
 use self::failures::Failures;

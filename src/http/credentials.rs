@@ -14,7 +14,7 @@ use super::App;
 use super::error::HttpError;
 use super::places::Place;
 use crate::access::{Entry, Visit, What};
-use crate::auth::Principal;
+use crate::auth::{PREFIX, Principal};
 use crate::config::ProxyConfig;
 use crate::protocol::server::{ErrorBody, ErrorCode, Role};
 
@@ -61,7 +61,9 @@ fn place(parts: &Parts) -> Result<Arc<Place>, HttpError> {
 async fn identify(app: &App, headers: &HeaderMap, place: &Place, visit: &Visit) -> Result<Principal, HttpError> {
     let auth = &app.door.auth;
     let by_proxy = proxy_user(app, headers, place, visit)?;
-    if let Some(token) = bearer(headers) {
+    // Some proxies send a bearer token of their own along; only what can be one of ours is more than the user they name.
+    let bearer = bearer(headers).filter(|token| by_proxy.is_none() || token.starts_with(PREFIX));
+    if let Some(token) = bearer {
         return match auth.by_token(token).await? {
             Some(principal) => Ok(principal),
             None => {

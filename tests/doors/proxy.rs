@@ -36,6 +36,10 @@ async fn a_trusted_proxys_user_has_the_role_of_their_groups() {
     assert_eq!(gateway.http().get("/api/me").await.json()["name"], "first", "tokens work beside it");
     let token_wins = operator.with("authorization", &format!("Bearer {}", gateway.token())).get("/api/me").await;
     assert_eq!(token_wins.json()["name"], "first");
+    let revoked = operator.with("authorization", &format!("Bearer bg_{}", "a".repeat(58))).get("/api/me").await;
+    assert_eq!(revoked.status, 401, "a token of ours that does not count is no invitation to be somebody else");
+    let of_the_proxy = operator.with("authorization", "Bearer eyJhbGciOiJub25lIn0").get("/api/me").await;
+    assert_eq!(of_the_proxy.json()["name"], "ana", "{}", of_the_proxy.text());
 }
 
 #[tokio::test]
