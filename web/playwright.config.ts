@@ -34,5 +34,6 @@ export default defineConfig({
     { name: 'phone', testDir: 'tests/browser', use: PHONE },
     { name: 'faults', testDir: 'tests/faults' },
     { name: 'screens', testDir: 'tests/screens' },
+    { name: 'measure', testDir: 'tests/measure' },
   ],
 });

@@ -50,14 +50,3 @@ export function countLines(text: string): number {
   for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) count += 1;
   return count;
 }
-
-/** The length of the longest line, characters. */
-export function longestLine(text: string): number {
-  let longest = 0;
-  let from = 0;
-  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', from)) {
-    longest = Math.max(longest, at - from);
-    from = at + 1;
-  }
-  return Math.max(longest, text.length - from);
-}

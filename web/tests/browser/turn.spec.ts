@@ -32,10 +32,10 @@ test('a whole turn: prompt, prose, tools, result, end', async ({ arrive }) => {
 test('a turn that fails says so in the transcript, the list and the tab', async ({ arrive }) => {
   const ana = await arrive('ana');
   await ana.newSession('Fails');
-  await ana.ask('[[stderr:cannot reach the API]] [[exit:3]]');
+  await ana.ask('[[stderr:cannot reach the API: connection refused]] [[exit:3]]');
   await expect(ana.turnEnd(1)).toContainText(/Failed \(exit 3\)/);
   await expect(ana.transcript).toContainText('cannot reach the API');
-  await expect(ana.transcript).toContainText('send another prompt to go on');
+  await expect(ana.transcript).toContainText('The conversation is kept');
   await expect(ana.page).toHaveTitle('✕ failed · Fails · breakglass');
   await ana.openList();
   const item = ana.sessions.getByRole('button').filter({ hasText: 'Fails' });
