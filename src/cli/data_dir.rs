@@ -5,10 +5,9 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::fs::{FlockOperation, Mode, fcntl_lock};
 use rustix::io::Errno;
 use rustix::process::umask;
 
@@ -70,27 +69,20 @@ pub(super) struct Lock {
     _file: File,
 }
 
-/// How long a folder that is taken is waited for: a gateway that was killed while it started a process leaves a copy of the
-/// lock in that process, until it has become another program.
-const LOCK_WAIT: Duration = Duration::from_secs(1);
-/// How often is looked meanwhile.
-const LOCK_LOOK: Duration = Duration::from_millis(20);
-
-/// Takes the folder.
-pub(super) async fn lock(path: &Path) -> Result<Lock> {
+/// Takes the folder. To be done once in a process: closing any other handle of the file would give the lock up.
+pub(super) fn lock(path: &Path) -> Result<Lock> {
     let mut options = OpenOptions::new();
     let opened = options.write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = opened.with_context(|| format!("cannot open `{}`", path.display()))?;
-    let until = Instant::now() + LOCK_WAIT;
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Lock { _file: file }),
-            Err(Errno::WOULDBLOCK) if Instant::now() < until => tokio::time::sleep(LOCK_LOOK).await,
-            Err(Errno::WOULDBLOCK) => bail!(
+    // A record lock: a child that a killed gateway was just starting does not hold it on, as it would a `flock`.
+    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(Errno::AGAIN | Errno::ACCESS) => {
+            bail!(
                 "another breakglass uses this data folder (`{}` is locked); stop it, or choose another with --data",
                 path.display()
-            ),
-            Err(error) => return Err(error).with_context(|| format!("cannot lock `{}`", path.display())),
+            )
         }
+        Err(error) => Err(error).with_context(|| format!("cannot lock `{}`", path.display())),
     }
 }

@@ -36,6 +36,10 @@ use crate::ws::Door;
 
 /// A planned stop takes at most so long.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
+/// A port that is in use is tried so often,
+const BIND_TRIES: u32 = 10;
+/// so far apart.
+const BIND_AGAIN: Duration = Duration::from_millis(50);
 /// Open files that a busy gateway needs; more is not asked for, because agents inherit the limit.
 const OPEN_FILES_WANTED: u64 = 65_536;
 
@@ -48,14 +52,14 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     // From here on a signal is a wish to stop, and not the end: whoever sees the link may send one.
     let signals = Signals::listen(tls.as_deref())?;
     data_dir::create(&config.data)?;
-    let _lock = data_dir::lock(&config.data.lock()).await?;
+    let _lock = data_dir::lock(&config.data.lock())?;
     raise_open_files();
     let db = Db::open(&config.data.database()).context("cannot open the log")?;
     let health = db.writer.health();
     let auth = Auth::new(db.clone()).with_login_limits(config.doors.logins);
     let (access, recorder) = access::open(db.clone());
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
-    let listener = TcpListener::bind(config.listen).await;
+    let listener = bind(config.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
     let listening = listener.local_addr().context("cannot listen")?;
@@ -81,6 +85,17 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     tasks.stop(STOP_TIMEOUT).await;
     last_uses.flush_uses().await;
     ended
+}
+
+/// Takes the port. A process that a killed gateway was just starting may hold it for a moment longer.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    for _ in 1..BIND_TRIES {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => tokio::time::sleep(BIND_AGAIN).await,
+            bound => return bound,
+        }
+    }
+    TcpListener::bind(address).await
 }
 
 fn usage(error: impl std::fmt::Display) -> Failure {
