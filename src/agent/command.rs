@@ -114,10 +114,6 @@ const ALLOWED: &[&str] = &[
     "https_proxy",
     "all_proxy",
     "no_proxy",
-    // A proxy that looks into TLS signs with an authority of its own: without these nothing works behind one.
-    "NODE_EXTRA_CA_CERTS",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
     "IS_SANDBOX",
     "ANTHROPIC_*",
     "CLAUDE_*",
@@ -159,12 +155,6 @@ pub enum NoAgent {
         /// What was looked at.
         program: PathBuf,
     },
-    /// It would refuse the permission flag.
-    #[error(
-        "`claude` refuses to work with all permissions as root: give --agent-user with another user, or run breakglass as \
-         another user, or, if this machine is a sandbox that may be broken, set IS_SANDBOX=1"
-    )]
-    Root,
 }
 
 /// Finds the agent's program, as execvp(3) would, but by an absolute path that stays right in another folder.

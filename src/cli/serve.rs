@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use super::{EXIT_IO, EXIT_USAGE, Failure, data_dir};
 use crate::access::{self, Access};
 use crate::agent::AgentKind;
+use crate::agent::start::ROOT_WAY_OUT;
 use crate::auth::{Auth, Secret};
 use crate::config::{AgentConfig, Config, Settings};
 use crate::db::{Db, Health};
@@ -205,6 +206,8 @@ fn announce(config: &Config, listening: SocketAddr, first: Option<&Secret>) -> s
     writeln!(out, "{} listens on {listening}, data in {}", crate::SERVER, config.data.root.display())?;
     if let Err(missing) = config.agent.find_claude() {
         writeln!(out, "The agent `claude` cannot run: {missing}")?;
+    } else if config.agent.is_unsandboxed_root() {
+        writeln!(out, "The agent `claude` refuses to work as root: {ROOT_WAY_OUT}")?;
     }
     match first {
         Some(token) => {

@@ -67,9 +67,6 @@ impl AgentConfig {
     /// # Errors
     /// Says where it was looked for, or why it would not work, and what to do.
     pub fn find_claude(&self) -> Result<PathBuf, NoAgent> {
-        if self.is_unsandboxed_root() {
-            return Err(NoAgent::Root);
-        }
         agent_command::find_program(&self.claude, self.variable("PATH"), &self.working_dir)
     }
 
@@ -78,8 +75,9 @@ impl AgentConfig {
         self.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
     }
 
-    /// The program's own rule (claude-cli.md section 0): it would refuse the permission flag.
-    fn is_unsandboxed_root(&self) -> bool {
+    /// Whether the real program would refuse the permission flag, by its own rule (claude-cli.md section 0). That is for it
+    /// to decide: here it is only said, for the program may be another one.
+    pub fn is_unsandboxed_root(&self) -> bool {
         let is_root = match &self.cage.user {
             Some(user) => user.uid == 0,
             None => rustix::process::geteuid().is_root(),

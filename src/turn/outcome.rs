@@ -3,6 +3,7 @@
 //! Invariant: every way in which an agent can end gives exactly one outcome; an intent to stop that was logged wins over how
 //! the agent then died.
 
+use crate::agent::start::way_out;
 use crate::protocol::event::{Body, LeftProcess, Outcome, TurnEnd};
 use crate::turn::spool::{EndReason, ExitRecord};
 
@@ -93,6 +94,9 @@ fn judge(record: &ExitRecord, circumstances: Circumstances<'_>) -> (Outcome, Opt
 
 /// The seed's `err.strip()[:500] or f"exit {proc.returncode}"`, where a signal is a negative return code.
 fn failure(code: Option<i32>, signal: Option<i32>, stderr: &str) -> String {
+    if let Some(way_out) = way_out(stderr) {
+        return format!("{stderr}; {way_out}");
+    }
     if !stderr.is_empty() {
         return stderr.to_owned();
     }

@@ -73,7 +73,7 @@ fn a_long_prompt_goes_through_stdin() {
 fn only_what_is_allowed_or_named_reaches_the_agent() {
     let odd = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
     let allowed = "HOME PATH USER LANG LC_ALL LC_TIME TZ TERM TMPDIR SSH_AUTH_SOCK HTTP_PROXY https_proxy NO_PROXY \
-        no_proxy ALL_PROXY NODE_EXTRA_CA_CERTS SSL_CERT_FILE SSL_CERT_DIR IS_SANDBOX ANTHROPIC_API_KEY ANTHROPIC_BASE_URL \
+        no_proxy ALL_PROXY IS_SANDBOX ANTHROPIC_API_KEY ANTHROPIC_BASE_URL \
         CLAUDE_CODE_OAUTH_TOKEN CLAUDE_CONFIG_DIR";
     let allowed: Vec<&str> = allowed.split_whitespace().collect();
     let refused = "AWS_SECRET_ACCESS_KEY GOOGLE_APPLICATION_CREDENTIALS GITHUB_TOKEN LD_PRELOAD NODE_OPTIONS BASH_ENV \
