@@ -3,6 +3,7 @@
 mod access;
 mod attach;
 mod data_dir;
+mod doctor;
 mod draft;
 mod export;
 mod harmless;
@@ -18,6 +19,7 @@ mod token;
 mod transcript;
 mod view;
 mod words;
+mod workspaces;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -69,6 +71,8 @@ enum Command {
     Stop(stop::StopArgs),
     /// Take a session's whole log away, one JSON record a line
     Export(export::ExportArgs),
+    /// Say what a start with these settings would meet, and what to do about it
+    Doctor(Settings),
     /// Print the JSON Schema of the wire protocol
     Schema,
 }
@@ -129,6 +133,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Access(args) => {
             start_logging(&args.settings.log).and_then(|()| in_runtime(access::access(&args))).map(|()| 0)
         }
+        Command::Doctor(settings) => doctor::doctor(&settings).map(|()| 0),
         Command::Schema => schema::schema().map(|()| 0),
         Command::Sessions(args) => in_client_runtime(sessions::sessions(args)),
         Command::Attach(args) => in_client_runtime(attach::attach(args)),

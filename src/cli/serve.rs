@@ -3,11 +3,8 @@
 //! Order: settings, the folder's lock, the log, the port, turns that an earlier gateway left, then the door opens. A planned
 //! stop tells clients and leaves turns to their supervisors.
 
-use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{EXIT_IO, EXIT_USAGE, Failure, data_dir};
+use super::{EXIT_IO, EXIT_USAGE, Failure, data_dir, workspaces};
 use crate::access::{self, Access};
 use crate::agent::AgentKind;
 use crate::agent::start::ROOT_WAY_OUT;
@@ -32,7 +29,6 @@ use crate::tasks::Tasks;
 use crate::turn::archive;
 use crate::turn::import::Folders;
 use crate::turn::run::Workshop;
-use crate::turn::spool::CageUser;
 use crate::ws::Door;
 
 /// A planned stop takes at most so long.
@@ -48,7 +44,8 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let agents_umask = data_dir::keep_private();
     let mut config = settings.check()?;
     config.agent.cage.umask = Some(agents_umask);
-    check_agent_reaches_workspaces(&config)?;
+    workspaces::check(&config).map_err(usage)?;
+    workspaces::make(&config).map_err(usage)?;
     let tls = config.doors.tls.clone().map(Tls::load).transpose().map_err(usage)?.map(Arc::new);
     // From here on a signal is a wish to stop, and not the end: whoever sees the link may send one.
     let signals = Signals::listen(tls.as_deref())?;
@@ -101,49 +98,6 @@ async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 fn usage(error: impl std::fmt::Display) -> Failure {
     Failure::new(EXIT_USAGE, error.to_string())
-}
-
-/// An agent that runs as somebody else must be able to walk to its workspace; the data folder is closed to it, and must be.
-fn check_agent_reaches_workspaces(config: &Config) -> Result<(), Failure> {
-    let Some(user) = config.agent.cage.user.as_ref().filter(|user| user.uid != 0) else { return Ok(()) };
-    if config.sessions_dir.starts_with(&config.data.root) && rustix::process::geteuid().as_raw() != user.uid {
-        return Err(usage(
-            "--sessions-dir: with --agent-user the workspaces cannot lie in the data folder, which the agent must not see; \
-             give a folder elsewhere, such as /srv/breakglass",
-        ));
-    }
-    open_for_passing(&config.sessions_dir).map_err(|error| {
-        let folder = config.sessions_dir.display();
-        usage(format!("--sessions-dir: cannot make `{folder}`: {error}; make it, or choose another"))
-    })?;
-    let closed = config.sessions_dir.ancestors().find(|folder| !may_pass(folder, user));
-    closed.map_or(Ok(()), |folder| {
-        let folder = folder.display();
-        Err(usage(format!(
-            "--sessions-dir: the agent's user cannot pass through `{folder}`; `chmod o+x` it, or choose another"
-        )))
-    })
-}
-
-/// A folder that is there stays as it is.
-fn open_for_passing(folder: &Path) -> std::io::Result<()> {
-    match std::fs::create_dir(folder) {
-        // To be passed through, not to be listed: who knows a session's id knows its folder's name.
-        Ok(()) => std::fs::set_permissions(folder, Permissions::from_mode(0o711)),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn may_pass(folder: &Path, user: &CageUser) -> bool {
-    // What is not there yet will be made.
-    let Ok(found) = std::fs::metadata(folder) else { return true };
-    let bit = match () {
-        () if found.uid() == user.uid => 0o100,
-        () if user.groups.contains(&found.gid()) => 0o010,
-        () => 0o001,
-    };
-    found.mode() & bit != 0
 }
 
 fn sessions(config: &Config, log: Log, tasks: &Tasks) -> Sessions {

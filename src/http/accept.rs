@@ -102,10 +102,12 @@ async fn serve_one(socket: TcpStream, tls: Option<Arc<Tls>>, router: Router, tas
         return;
     }
     let Some(tls) = tls else { return serve_http(socket, router, tasks, place).await };
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(socket)).await {
-        Ok(Ok(socket)) => serve_http(socket, router, tasks, place).await,
-        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(socket));
+    match tasks.stopping().run_until_cancelled(handshake).await {
+        Some(Ok(Ok(socket))) => serve_http(socket, router, tasks.clone(), place).await,
+        Some(Ok(Err(error))) => tracing::debug!(%error, "a TLS handshake failed"),
+        Some(Err(_)) => tracing::debug!("a TLS handshake took too long"),
+        None => {}
     }
 }
 

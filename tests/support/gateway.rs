@@ -98,10 +98,14 @@ impl Builder {
         self
     }
 
+    /// Runs a command with these settings where no gateway was ever started; how it ended.
+    pub(crate) async fn run_alone(self, args: &[&str]) -> Output {
+        Gateway { settings: self, child: None, address: None, token: None }.run(args).await
+    }
+
     /// Starts it with settings that it must refuse; how it ended.
     pub(crate) async fn start_refused(self) -> Output {
-        let gateway = Gateway { settings: self, child: None, address: None, token: None };
-        let ended = gateway.run(&["serve"]).await;
+        let ended = self.run_alone(&["serve"]).await;
         assert!(!ended.status.success(), "it was to be refused");
         ended
     }

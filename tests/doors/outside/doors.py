@@ -130,6 +130,9 @@ def http_doors(session):
     check("http: foreign host on a public path", status("GET", "/", None, Host="evil.example"), 421)
     check("http: foreign origin", status("POST", "/api/sessions", operator, {}, Origin="http://evil.example"), 403)
     check("http: origin null", status("POST", "/api/sessions", operator, {}, Origin="null"), 403)
+    for method, path in [("GET", "/api/sessions"), ("GET", "/"), ("OPTIONS", "/api/sessions"), ("HEAD", "/api/me")]:
+        check(f"http: {method} {path} for a foreign page", status(method, path, operator, Origin="http://evil.example"), 403)
+    check("http: our own page reads", status("GET", "/api/sessions", operator, Origin=own), 200)
     for role, token, export, access, create in (
         ("viewer", viewer, 403, 403, 403),
         ("auditor", auditor, 200, 200, 403),
@@ -159,7 +162,7 @@ def raw_doors():
         ("no host", b"GET /api/me HTTP/1.1\r\n\r\n", b" 4"),
         ("nonsense", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b" 400"),
         ("two lengths", b"POST /api/login HTTP/1.1\r\nHost: %s\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}x" % address.encode(), b" 400"),
-        # RFC 9112 section 6.3: with both, the length counts for nothing. What is behind the body must be no second request.
+        ("two hosts", b"GET /api/me HTTP/1.1\r\nHost: %s\r\nHost: evil.example\r\n\r\n" % address.encode(), b" 421"),
         ("a path that climbs", b"GET /../../etc/passwd HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % address.encode(), b" 404"),
     ]:
         with socket.create_connection((host, int(port)), timeout=20) as connection:
