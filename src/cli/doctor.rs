@@ -8,13 +8,15 @@ use super::{Failure, data_dir, workspaces};
 use crate::agent::start::ROOT_WAY_OUT;
 use crate::config::{Config, Settings};
 use crate::http::Tls;
+use crate::turn::cgroup;
 
 /// What was looked at, and what is wrong with it or what was found.
 type Finding = (&'static str, Result<String, String>);
 
 pub(super) fn doctor(settings: &Settings) -> Result<(), Failure> {
     let config = settings.check()?;
-    let findings = [data_folder(&config), doors(&config), workspaces(&config), agent(&config), user(&config)];
+    let findings =
+        [data_folder(&config), doors(&config), workspaces(&config), agent(&config), user(&config), cgroup(&config)];
     let mut out = std::io::stdout().lock();
     for (what, found) in &findings {
         let (word, text) = match found {
@@ -68,4 +70,16 @@ fn user(config: &Config) -> Finding {
         None => Ok("it runs as the gateway's own user".to_owned()),
     };
     ("agent's user", found)
+}
+
+fn cgroup(config: &Config) -> Finding {
+    let cage = &config.agent.cage;
+    let found = match &cage.cgroup {
+        None => Ok("none: limits hold for each process alone".to_owned()),
+        Some(folder) => match cgroup::check(folder, cage) {
+            Ok(()) => Ok(format!("`{}`", folder.display())),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    ("agent's cgroup", found)
 }

@@ -27,6 +27,7 @@ use crate::protocol::server::AgentInfo;
 use crate::session::{Deps, Sessions};
 use crate::tasks::Tasks;
 use crate::turn::archive;
+use crate::turn::cgroup;
 use crate::turn::import::Folders;
 use crate::turn::run::Workshop;
 use crate::ws::Door;
@@ -46,6 +47,9 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     config.agent.cage.umask = Some(agents_umask);
     workspaces::check(&config).map_err(usage)?;
     workspaces::make(&config).map_err(usage)?;
+    if let Some(folder) = &config.agent.cage.cgroup {
+        cgroup::prepare(folder, &config.agent.cage).map_err(|error| usage(format!("--agent-cgroup: {error}")))?;
+    }
     let tls = config.doors.tls.clone().map(Tls::load).transpose().map_err(usage)?.map(Arc::new);
     // From here on a signal is a wish to stop, and not the end: whoever sees the link may send one.
     let signals = Signals::listen(tls.as_deref())?;

@@ -37,6 +37,10 @@ pub struct AgentSettings {
     /// Size that a file of the agent may have, MiB (RLIMIT_FSIZE; its own output is such a file)
     #[arg(long, env = "BREAKGLASS_AGENT_FILE_MIB", value_name = "MIB")]
     pub agent_file_mib: Option<String>,
+    /// A cgroup (v2) that is delegated to the gateway: each agent gets one of its own in it, where the limits of memory and
+    /// processes also hold for all its processes together
+    #[arg(long, env = "BREAKGLASS_AGENT_CGROUP", value_name = "FOLDER")]
+    pub agent_cgroup: Option<PathBuf>,
     /// How much the agent stands back behind other programs, 0 to 19
     #[arg(long, env = "BREAKGLASS_AGENT_NICE", value_name = "LEVEL")]
     pub agent_nice: Option<String>,
@@ -125,6 +129,7 @@ impl AgentSettings {
             memory_bytes: bytes(limit("--agent-memory-mib", &self.agent_memory_mib)?),
             processes: limit("--agent-processes", &self.agent_processes)?,
             file_bytes: bytes(limit("--agent-file-mib", &self.agent_file_mib)?),
+            cgroup: self.agent_cgroup.as_ref().map(|folder| working_dir.join(folder)),
             nice: self.nice()?,
             umask: None,
         };

@@ -22,6 +22,7 @@ use rustix::process::{Gid, Resource, Rlimit, Signal, Uid};
 use rustix::process::{getppid, getrlimit, nice, set_parent_process_death_signal, setrlimit, umask};
 use rustix::thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use super::cgroup;
 use super::spool::{CageSpec, CageUser, SpoolDir, SpoolError};
 
 /// The exit code when there is no agent, as a shell's "found but cannot be run". With it goes a message file, so that an
@@ -39,6 +40,8 @@ enum CageError {
     Spool(#[from] SpoolError),
     #[error("cannot become the user with id {uid}: {source}; only root can run the agent as another user")]
     User { uid: u32, source: io::Error },
+    #[error("cannot put the agent into a cgroup in `{}`: {source}", .path.display())]
+    Cgroup { path: PathBuf, source: io::Error },
     #[error("cannot set the agent's limit of {what}: {source}")]
     Limit { what: &'static str, source: io::Error },
     #[error("cannot enter the workspace `{}`: {source}", .path.display())]
@@ -70,6 +73,10 @@ fn open_words(dir: &SpoolDir) -> io::Result<File> {
 
 fn become_agent(dir: &SpoolDir, parent: u32, words: &mut Option<File>) -> Result<Infallible, CageError> {
     let spec = dir.spec()?;
+    if let Some(folder) = &spec.cage.cgroup {
+        let entered = cgroup::enter(folder, spec.turn, &spec.cage);
+        entered.map_err(|source| CageError::Cgroup { path: folder.clone(), source })?;
+    }
     limit(&spec.cage)?;
     if let Some(user) = &spec.cage.user {
         // While this process may: afterwards it is somebody who cannot see the directory. Empty, it says nothing.

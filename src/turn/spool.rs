@@ -66,6 +66,9 @@ pub struct CageSpec {
     pub processes: Option<u64>,
     /// Size of a file that it writes, bytes (`RLIMIT_FSIZE`).
     pub file_bytes: Option<u64>,
+    /// The delegated cgroup in which it has one of its own; the limits of memory and processes then also hold for all its
+    /// processes together.
+    pub cgroup: Option<PathBuf>,
     /// How much it stands back behind others, 0 to 19.
     pub nice: Option<i32>,
     /// The umask that the gateway was started with: its own is stricter.

@@ -204,3 +204,47 @@ async fn another_user_that_cannot_be_is_refused_at_the_start() {
     let refused = unreachable.start_refused().await;
     assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot pass through"), "{refused:?}");
 }
+
+/// A cgroup for a test, where this machine lets one be made.
+struct OwnCgroup(std::path::PathBuf);
+
+impl OwnCgroup {
+    fn make() -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/mounts").ok()?;
+        let root = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?.split(' ').nth(1)?.to_owned();
+        let folder = Path::new(&root).join(format!("breakglass-test-{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&folder).ok().map(|()| Self(folder))
+    }
+}
+
+impl Drop for OwnCgroup {
+    fn drop(&mut self) {
+        let _kept = fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_has_a_cgroup_of_its_own_where_one_is_delegated() {
+    let Some(own) = OwnCgroup::make() else { return };
+    let folder = own.0.display().to_string();
+    let agent = FakeAgent::shell("init; cat /proc/self/cgroup > cgroup; text ok; result ok");
+    let mut scene =
+        Scene::start(Gateway::builder().agent(&agent).env("BREAKGLASS_AGENT_CGROUP", &folder), "claude").await;
+    let events = scene.viewer.turn(&scene.session, "go").await;
+    assert_eq!(events.last().expect("an end").text("outcome"), "ok", "{events:#?}");
+    let workspace = scene.gateway.data().join("sessions").join(&scene.session);
+    let was_in = fs::read_to_string(workspace.join("cgroup")).expect("the agent wrote it");
+    let name = own.0.file_name().expect("a name").to_str().expect("UTF-8");
+    let line = was_in.lines().find(|line| line.starts_with("0::")).expect("cgroup v2");
+    assert!(line.contains(&format!("{name}/breakglass-{}", events[0].text("turn"))), "{was_in}");
+    let left = || fs::read_dir(&own.0).expect("our own folder").flatten().any(|one| one.path().is_dir());
+    crate::support::wait::eventually("the turn's cgroup to be removed", || (!left()).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_cgroup_is_refused_at_the_start() {
+    let refused = Gateway::builder().env("BREAKGLASS_AGENT_CGROUP", "/tmp").start_refused().await;
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(64), "{stderr}");
+    assert!(stderr.contains("--agent-cgroup") && stderr.contains("Delegate=yes"), "{stderr}");
+}

@@ -186,3 +186,36 @@ async fn running_out_of_file_descriptors_does_not_end_the_gateway() {
     drop(open);
     assert_eq!(gateway.http().get("/api/me").await.status, 200, "and others come in again");
 }
+
+#[tokio::test]
+async fn a_body_that_is_too_slow_is_cut_by_name() {
+    let gateway = Gateway::builder().start().await;
+    let mut stream = TcpStream::connect(gateway.address()).await.expect("the gateway accepts");
+    let head = format!(
+        "POST /api/login HTTP/1.1\r\nHost: {}\r\nContent-Length: 90\r\nConnection: close\r\n\r\n{{\"token\":",
+        gateway.address()
+    );
+    stream.write_all(head.as_bytes()).await.expect("the gateway reads");
+    let mut answer = String::new();
+    within("the gateway to lose its patience", stream.read_to_string(&mut answer)).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains(r#""code":"#), "{answer}");
+}
+
+#[tokio::test]
+async fn one_connection_may_attach_so_many_sessions_and_others_are_not_hurt() {
+    const ATTACHED_MAX: usize = 256;
+    let gateway = Gateway::builder().start().await;
+    let mut viewer = Viewer::connect(&gateway).await;
+    for _ in 0..ATTACHED_MAX {
+        viewer.open_session("drill").await;
+    }
+    let one_more = viewer.request(json!({"type": "create", "agent": "drill"})).await;
+    let session = one_more["session"].clone();
+    let refused = viewer.request(json!({"type": "attach", "session": session})).await;
+    assert_eq!(refused["type"], "error", "{refused}");
+    assert!(refused["message"].as_str().is_some_and(|message| message.contains("256 sessions")), "{refused}");
+    assert_eq!(viewer.request(json!({"type": "ping"})).await["type"], "pong");
+    let mut other = Viewer::connect(&gateway).await;
+    assert_eq!(other.request(json!({"type": "attach", "session": session})).await["type"], "attached");
+}
