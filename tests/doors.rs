@@ -3,6 +3,7 @@
 mod cage;
 mod corpus;
 mod credentials;
+mod dependencies;
 mod doctor;
 mod files;
 mod limits;
