@@ -181,9 +181,12 @@ impl Auth {
         }
     }
 
-    /// Moves whenever a credential may have stopped counting.
+    /// Moves whenever a credential may have stopped counting; once at the beginning too, for one may have been withdrawn
+    /// between its check and this.
     pub fn withdrawals(&self) -> watch::Receiver<Withdrawals> {
-        self.withdrawals.subscribe()
+        let mut moves = self.withdrawals.subscribe();
+        moves.mark_changed();
+        moves
     }
 
     /// Notices credentials that another process withdrew (`breakglass token revoke`) or that time did. Runs until dropped.

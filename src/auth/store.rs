@@ -238,6 +238,7 @@ mod tests {
         let auth = Auth::new(Db::open(&dir.path().join("log.db")).unwrap());
         let first = auth.first_token().await.unwrap().unwrap();
         assert!(auth.first_token().await.unwrap().is_none(), "made once");
+        assert!(auth.withdrawals().has_changed().unwrap(), "what was withdrawn meanwhile is not missed");
         let holder = auth.by_token(first.expose()).await.unwrap().unwrap();
         assert_eq!((holder.name(), holder.role()), ("first", Role::Operator));
         assert!(matches!(auth.add_token("first", Role::Viewer, None).await, Err(TokenError::Taken(_))));
