@@ -10,7 +10,7 @@ fn run(command: &mut Command) -> Output {
 }
 
 /// The Python that `tests/run` puts the pinned `websockets` into.
-fn python() -> PathBuf {
+pub(super) fn python() -> PathBuf {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doors/outside/.venv/bin/python");
     assert!(python.exists(), "`{}` is missing: run tests/run, which makes it", python.display());
     python

@@ -61,6 +61,12 @@ async fn over_tls_the_cookie_is_bound_to_the_host_and_sighup_takes_up_a_new_cert
         curl(&cert, &["-H", &bearer, "-H", "Origin: http://127.0.0.1", "-d", "{}", &format!("{url}/api/sessions")]);
     assert!(foreign.starts_with("HTTP/1.1 403"), "the same name without TLS is another origin: {foreign}");
 
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doors/outside/tls.py");
+    let mut python = Command::new(super::outside::python());
+    let ran = python.arg(script).args([&gateway.address().to_string(), gateway.token()]).arg(&cert).output();
+    let ran = ran.expect("Python runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+
     std::fs::write(&cert, "not a certificate").expect("a temporary folder is writable");
     process::signal(gateway.pid(), Signal::HUP);
     eventually("the complaint", || gateway.log().contains("the old one stays").then_some(())).await;
