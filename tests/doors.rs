@@ -1,6 +1,7 @@
 //! The doors: who gets in, as what, from where, how often, and what is kept of it. Through the public door, as others see it.
 
 mod cage;
+mod claims;
 mod corpus;
 mod credentials;
 mod dependencies;
