@@ -1,6 +1,6 @@
 //! Secrets cut out of what an agent says, before it is logged or sent.
 //!
-//! Invariant: pure and total; what is not a secret by [`SHAPES`] or by the operator's own list stays as it is, byte for byte,
+//! Invariant: pure and total; what is not a secret by `SHAPES` or by the operator's own list stays as it is, byte for byte,
 //! and masking what is masked changes nothing. Works on one event at a time: an event is a whole block of text, a whole
 //! tool call or a whole output. Knows nothing of where events come from or go.
 //!

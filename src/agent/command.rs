@@ -119,7 +119,7 @@ const ALLOWED: &[&str] = &[
     "CLAUDE_*",
 ];
 
-/// The environment for the agent: [`ALLOWED`] and what the operator named, and never this gateway's own settings.
+/// The environment for the agent: `ALLOWED` and what the operator named, and never this gateway's own settings.
 pub fn environment(vars: impl Iterator<Item = (OsString, OsString)>, named: &[&str]) -> Vec<(OsString, OsString)> {
     let fits = |name: &[u8], pattern: &&str| match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning.as_bytes()),

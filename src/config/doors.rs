@@ -15,7 +15,7 @@ use crate::protocol::server::Role;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Doors")]
 pub struct DoorSettings {
-    /// More origins whose pages may use this gateway, separated by commas, such as https://ops.example.org
+    /// More origins whose pages may use this gateway, separated by commas, such as `https://ops.example.org`
     #[arg(long, env = "BREAKGLASS_ALLOWED_ORIGINS", value_name = "ORIGINS")]
     pub allowed_origins: Option<String>,
     /// More names that this gateway goes by (`Host`), separated by commas, with the port if it is not 80 or 443
