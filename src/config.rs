@@ -73,12 +73,6 @@ pub struct DataSettings {
     /// What is logged on stderr, as in `info` or `breakglass=debug`
     #[arg(long, global = true, env = "BREAKGLASS_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
-    /// Who may come in.
-    #[command(flatten)]
-    pub doors: DoorSettings,
-    /// What the agent may do.
-    #[command(flatten)]
-    pub cage: AgentSettings,
 }
 
 /// A setting that cannot be used: which, why, and what would do.
