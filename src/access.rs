@@ -265,6 +265,28 @@ pub struct Access {
     looks: Arc<Mutex<Looks>>,
 }
 
+/// A deed that was begun. Whoever goes before it is answered, so that nobody is there to say how it went, is on record too.
+#[must_use = "an answer that came is said with `answered`"]
+pub struct Begun {
+    access: Access,
+    entry: Option<Entry>,
+}
+
+impl Begun {
+    /// The answer came: what it was is recorded by whoever has it.
+    pub fn answered(mut self) {
+        self.entry = None;
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.access.record(entry.saying("the client went before the answer"));
+        }
+    }
+}
+
 /// Takes entries out of the queue; to be run as a task.
 pub struct Recorder {
     db: Db,
@@ -289,6 +311,11 @@ impl Access {
         if self.queue.try_send(entry).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Somebody begins with something that may come about also when they go before the answer.
+    pub fn begin(&self, entry: Entry) -> Begun {
+        Begun { access: self.clone(), entry: Some(entry) }
     }
 
     fn is_new_look(&self, entry: &Entry) -> bool {

@@ -40,3 +40,17 @@ async fn what_does_not_fit_is_counted() {
     assert_eq!((lines.len(), lost.len()), (QUEUE + 1, 1));
     assert_eq!(lost[0].detail.as_deref(), Some("3 entries could not be written"));
 }
+
+#[tokio::test]
+async fn who_goes_before_the_answer_is_on_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let (access, recorder) = open(Db::open(&dir.path().join("log.db")).unwrap());
+    access.begin(Entry::of(What::Prompt, &visit("10.0.0.1"))).answered();
+    drop(access.begin(Entry::of(What::Cancel, &visit("10.0.0.1"))));
+    let stopping = CancellationToken::new();
+    stopping.cancel();
+    recorder.run(stopping).await;
+    let lines = access.page(None, 10).await.unwrap();
+    let found: Vec<_> = lines.iter().map(|line| (line.what.as_str(), line.detail.as_deref())).collect();
+    assert_eq!(found, [("cancel", Some("the client went before the answer"))]);
+}

@@ -196,7 +196,10 @@ pub(super) async fn prompt(
     who.demand(Action::Prompt)?;
     let live = app.door.sessions.open(id).await?;
     let key = body.key.unwrap_or_else(PromptKey::random);
-    let accepted = live.prompt(&who, body.text, key, body.model).await?;
+    let begun = app.door.access.begin(who.did(What::Prompt).in_session(id));
+    let accepted = live.prompt(&who, body.text, key, body.model).await;
+    begun.answered();
+    let accepted = accepted?;
     if !accepted.duplicate {
         app.door.access.record(who.did(What::Prompt).in_session(id).with_turn(accepted.turn));
     }
@@ -224,7 +227,10 @@ pub(super) async fn cancel(
 ) -> Result<(StatusCode, Json<Cancelling>), HttpError> {
     who.demand(Action::Cancel)?;
     let live = app.door.sessions.open(session).await?;
-    let turn = live.cancel(&who, body.turn).await?;
+    let begun = app.door.access.begin(who.did(What::Cancel).in_session(session));
+    let turn = live.cancel(&who, body.turn).await;
+    begun.answered();
+    let turn = turn?;
     app.door.access.record(who.did(What::Cancel).in_session(session).with_turn(turn));
     Ok((StatusCode::ACCEPTED, Json(Cancelling { session, turn })))
 }

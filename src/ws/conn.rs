@@ -22,8 +22,8 @@ use super::outbox::Outbox;
 use super::pace::{Pace, Verdict};
 use super::requests::{self, Answer, Attaching, Outcome};
 use super::watching::Watching;
-use crate::access::{Access, What};
-use crate::auth::{Auth, Principal, Withdrawals};
+use crate::access::{Access, Begun, What};
+use crate::auth::{Action, Auth, Principal, Withdrawals};
 use crate::frames::{close_frame, ping_frame, text_frame};
 use crate::protocol::client::{self, RequestId};
 use crate::protocol::server::{AgentInfo, CloseCode, ErrorBody, ErrorCode, Frame, Limits, Reply};
@@ -87,6 +87,8 @@ struct Connection<S> {
     pace: Pace,
     /// The request that is being answered.
     answering: Option<(Option<RequestId>, Answer)>,
+    /// It, for the access record, in case the client goes first.
+    begun: Option<Begun>,
     requests: VecDeque<Request>,
     withdrawals: watch::Receiver<Withdrawals>,
     last_came: Instant,
@@ -114,6 +116,7 @@ impl<S: Socket> Connection<S> {
             outbox: Outbox::new(),
             pace: Pace::new(now),
             answering: None,
+            begun: None,
             requests: VecDeque::new(),
             last_came: now,
             next_ping: now + PING_EVERY,
@@ -177,6 +180,7 @@ impl<S: Socket> Connection<S> {
             match self.requests.pop_front() {
                 None => break,
                 Some(Ok((id, request))) => {
+                    self.begun = self.begin(&request);
                     let answer = requests::answer(self.door.sessions.clone(), Arc::clone(&self.who), request);
                     self.answering = Some((id, answer));
                 }
@@ -240,7 +244,20 @@ impl<S: Socket> Connection<S> {
         }
     }
 
+    fn begin(&self, request: &client::Request) -> Option<Begun> {
+        let (what, action, session) = match request {
+            client::Request::Prompt(prompt) => (What::Prompt, Action::Prompt, prompt.session),
+            client::Request::Cancel(cancel) => (What::Cancel, Action::Cancel, cancel.session),
+            _ => return None,
+        };
+        self.who.demand(action).ok()?;
+        Some(self.door.access.begin(self.who.did(what).in_session(session)))
+    }
+
     fn on_answer(&mut self, (id, outcome): (Option<RequestId>, Outcome)) {
+        if let Some(begun) = self.begun.take() {
+            begun.answered();
+        }
         match outcome {
             Outcome::Reply(frame) => {
                 self.put_on_record(&frame);
