@@ -57,6 +57,19 @@ test('follows the newest while the reader is at the end', async ({ gateway, arri
   expect((await ana.seqs()).length).toBeLessThanOrEqual(240);
 });
 
+test('a composer that grows does not push away who is at the end', async ({ gateway, arrive }) => {
+  const session = longSession(gateway, 3, 48);
+  const ana = await arrive('ana', `#/${session.session}`);
+  await expect(ana.transcript.getByText('Turn 3, text 48.')).toBeInViewport();
+  // A scroll event from before arrives when the list has shrunk and before the page could go to the end again.
+  await ana.transcript.evaluate((scroller) => {
+    document.querySelector<HTMLElement>('.composer')!.style.paddingTop = '120px';
+    scroller.dispatchEvent(new Event('scroll'));
+  });
+  await expect(ana.transcript.getByText('Turn 3, text 48.')).toBeInViewport();
+  await expect(ana.page.getByRole('button', { name: /To the end/ })).toHaveCount(0);
+});
+
 test('a link opens at its event, however old it is', async ({ gateway, arrive }) => {
   const session = longSession(gateway, 30, 98);
   const aud = await arrive('aud', `#/${session.session}/150`);
@@ -70,7 +83,7 @@ test('a link opens at its event, however old it is', async ({ gateway, arrive })
 test('keys: turns, find, help, sessions', async ({ gateway, arrive }) => {
   const session = longSession(gateway, 6, 20);
   const ana = await arrive('ana', `#/${session.session}`);
-  await expect(ana.turnEnd(6)).toBeInViewport();
+  await expect(ana.transcript.getByText('Turn 6, text 20.')).toBeInViewport();
   await ana.page.keyboard.press('k');
   await expect(ana.transcript.getByText('Prompt 6', { exact: true })).toBeInViewport();
   await ana.page.keyboard.press('k');
