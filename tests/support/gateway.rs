@@ -92,7 +92,7 @@ impl Builder {
         self
     }
 
-    /// Runs another program in place of the gateway: only to prove this module itself.
+    /// Runs another program in place of the gateway, such as one that becomes it elsewhere.
     pub(crate) fn program(mut self, program: &Path) -> Self {
         self.program = program.to_owned();
         self
@@ -219,6 +219,11 @@ impl Gateway {
     pub(crate) async fn stop_with(&mut self, signal: Signal, limit: Duration) -> ExitStatus {
         process::signal(self.pid(), signal);
         self.ended(limit).await
+    }
+
+    /// Waits for the gateway to end of itself; how it ended.
+    pub(crate) async fn stopped_itself(&mut self) -> ExitStatus {
+        self.ended(PATIENCE).await
     }
 
     /// Starts it again on the same data and the same address, after [`Self::kill_9`] or [`Self::terminate`].
