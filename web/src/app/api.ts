@@ -1,7 +1,9 @@
 // The gateway's HTTP face, as far as the page needs it (protocol.md section 4). The cookie is the credential.
-import { isObject, isRecord } from '../wire/parse';
+import { asCount, asText, isObject, isRecord } from '../wire/parse';
+import { isUuid } from '../wire/ids';
 import type { EventRecord, SessionState } from '../wire/types';
 import type { Probe } from '../socket/connection';
+import { searchQuery, type Criteria } from './criteria';
 
 /** No answer for this long: given up, and said so. */
 const ANSWER_MS = 15_000;
@@ -19,6 +21,15 @@ export class ApiError extends Error {
 
 export async function login(token: string): Promise<void> {
   await call('POST', '/api/login', { token });
+}
+
+/** Why `login` failed, and what to do. */
+export function signInProblem(error: unknown): string {
+  if (!(error instanceof ApiError)) return String(error);
+  if (error.status === 401) return 'The gateway does not know this token, or it has been revoked.';
+  if (error.status === 429) return 'Too many attempts. Wait a moment.';
+  if (error.status === 0) return 'The gateway does not answer. Check the network and try again.';
+  return error.message;
 }
 
 export async function logout(): Promise<void> {
@@ -46,8 +57,58 @@ export async function patchSession(session: string, change: { title?: string; ar
   return (await call('PATCH', `/api/sessions/${session}`, change)) as SessionState;
 }
 
-export function exportUrl(session: string): string {
-  return `/api/sessions/${session}/export?format=jsonl`;
+export type ExportFormat = 'jsonl' | 'md' | 'html';
+
+export function exportUrl(session: string, format: ExportFormat): string {
+  return `/api/sessions/${session}/export?format=${format}`;
+}
+
+/** One event that matches a search. Its words may be anything. */
+export interface SearchHit {
+  session: string;
+  title: string;
+  seq: number;
+  time: string;
+  kind: string;
+  by: string;
+  snippet: { text: string; hit: boolean }[];
+}
+
+export interface SearchPage {
+  hits: SearchHit[];
+  /** Where the next page begins; null: there is none. */
+  next: string | null;
+  behind: number;
+}
+
+/** One page of the events that match, the newest first. */
+export async function search(criteria: Criteria, cursor: string | null, signal: AbortSignal): Promise<SearchPage> {
+  const query = searchQuery(criteria);
+  if (cursor !== null) query.set('cursor', cursor);
+  const body = await call('GET', `/api/search?${query}`, undefined, signal);
+  const page = isObject(body) ? body : {};
+  return {
+    hits: Array.isArray(page['hits']) ? page['hits'].flatMap(asHit) : [],
+    next: typeof page['next'] === 'string' ? page['next'] : null,
+    behind: asCount(page['behind']) ?? 0,
+  };
+}
+
+function asHit(value: unknown): SearchHit[] {
+  const session = isObject(value) ? asText(value['session']) : '';
+  if (!isObject(value) || !isUuid(session) || !Number.isSafeInteger(value['seq'])) return [];
+  const snippet = Array.isArray(value['snippet']) ? value['snippet'].filter(isObject) : [];
+  return [
+    {
+      session,
+      title: asText(value['title']),
+      seq: value['seq'] as number,
+      time: asText(value['time']),
+      kind: asText(value['kind']),
+      by: asText(value['by']),
+      snippet: snippet.map((part) => ({ text: asText(part['text']), hit: part['hit'] === true })),
+    },
+  ];
 }
 
 /** The same session as the gateway draws it by itself: no script, any browser. */
@@ -71,7 +132,8 @@ function isPreset(value: unknown): value is Preset {
   return isObject(value) && typeof value['label'] === 'string' && typeof value['prompt'] === 'string';
 }
 
-async function call(method: string, path: string, body?: object): Promise<unknown> {
+async function call(method: string, path: string, body?: object, signal?: AbortSignal): Promise<unknown> {
+  const late = AbortSignal.timeout(ANSWER_MS);
   let response: Response;
   try {
     response = await fetch(path, {
@@ -79,7 +141,7 @@ async function call(method: string, path: string, body?: object): Promise<unknow
       headers: body === undefined ? {} : { 'content-type': 'application/json' },
       body: body === undefined ? null : JSON.stringify(body),
       credentials: 'same-origin',
-      signal: AbortSignal.timeout(ANSWER_MS),
+      signal: signal === undefined ? late : AbortSignal.any([signal, late]),
     });
   } catch {
     throw new ApiError(0, 'unreachable', 'the gateway does not answer');

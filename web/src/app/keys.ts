@@ -1,5 +1,6 @@
 // The keys of the whole page. Plain letters count only outside of fields.
 import type { App } from './app.svelte';
+import { NO_CRITERIA, searchHash } from './criteria';
 import { ui } from './ui.svelte';
 
 /** Asked of the transcript, which knows where its turns are. */
@@ -27,12 +28,20 @@ export function searchSessions(): void {
   ui.searchSessions += 1;
 }
 
+/** The search across sessions, in place of what is on the screen. */
+export function searchEverything(words = ''): void {
+  ui.sheet = false;
+  location.hash = searchHash({ ...NO_CRITERIA, words });
+}
+
 const ACTIONS: { [key: string]: (app: App) => void } = {
   '/': (app) => {
-    if (app.current === null) searchSessions();
+    if (app.searching) document.querySelector<HTMLElement>('search input')?.focus();
+    else if (app.current === null) searchSessions();
     else ui.find = true;
   },
   '?': () => (ui.help = true),
+  s: () => searchEverything(),
   j: () => window.dispatchEvent(new Event(NEXT_TURN)),
   k: () => window.dispatchEvent(new Event(PREVIOUS_TURN)),
 };
