@@ -60,11 +60,11 @@ test('filters: kind, who, from and to, one session; the address keeps them', asy
   await aud.page.getByRole('combobox', { name: 'Kind' }).selectOption('Output of commands');
   await expect(said(aud)).toHaveText('No hits.');
   await aud.page.getByRole('button', { name: 'Clear the filters' }).click();
-  await aud.page.getByLabel('From').fill('2026-11-21');
+  await aud.page.getByRole('textbox', { name: 'From' }).fill('2026-11-21');
   await expect(hits(aud)).toHaveCount(2);
-  await aud.page.getByLabel('To').fill('2026-11-20');
+  await aud.page.getByRole('textbox', { name: 'To' }).fill('2026-11-20');
   await expect(aud.page.getByText('“From” lies after “To”')).toBeVisible();
-  await aud.page.getByLabel('To').fill('2026-11-22');
+  await aud.page.getByRole('textbox', { name: 'To' }).fill('2026-11-22');
   await expect(hits(aud)).toHaveCount(2);
   await expect(aud.page).toHaveURL(/#search\?q=disk&from=2026-11-21&to=2026-11-22$/);
   await aud.page.reload();
