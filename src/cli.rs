@@ -1,9 +1,11 @@
 //! The commands: one file each. Here: what they have in common, and how each ends.
 
 mod data_dir;
+mod key;
 mod schema;
 mod serve;
 mod token;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -43,6 +45,10 @@ enum Command {
     /// Make, list and revoke the tokens that people sign in with; works while the gateway runs
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Print the public key that checkpoints of the log are verified with; made if there is none yet
+    Key(key::KeyArgs),
+    /// Check a history against its signed checkpoints
+    Verify(verify::VerifyArgs),
     /// Print the JSON Schema of the wire protocol
     Schema,
 }
@@ -71,6 +77,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let ended = start_logging(&cli.settings.log).and_then(|()| match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => in_runtime(serve::serve(&cli.settings)),
         Command::Token(command) => in_runtime(token::token(&cli.settings, command)),
+        Command::Key(args) => key::key(&cli.settings, &args),
+        Command::Verify(args) => verify::run(&args),
         Command::Schema => schema::schema(),
     });
     match ended {

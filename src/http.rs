@@ -29,6 +29,7 @@ pub use accept::serve;
 pub use doors::Doors;
 
 use crate::presets::Preset;
+use crate::sign::Signer;
 use crate::tasks::Tasks;
 use crate::ws::Door;
 
@@ -43,6 +44,8 @@ pub struct App {
     pub tasks: Tasks,
     /// Prompts to begin with.
     pub presets: Arc<[Preset]>,
+    /// Who signs checkpoints.
+    pub signer: Signer,
 }
 
 /// All routes.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod claude_direct;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod real_claude;
 #[cfg(test)]
 mod replay;

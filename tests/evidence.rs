@@ -1,0 +1,6 @@
+//! Histories that can be proved: what is signed, what is refused, and what both verifiers say of every kind of tampering.
+
+mod agree;
+mod history;
+mod signing;
+mod tamper;
