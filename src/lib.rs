@@ -67,6 +67,7 @@
 pub mod agent;
 pub mod auth;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod db;

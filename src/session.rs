@@ -111,7 +111,7 @@ pub enum CancelError {
         /// The one that runs.
         running: TurnId,
     },
-    /// The log cannot be written: a stop that is not on record is not carried out.
+    /// The log failed. (One that is only full takes the stop later: it is carried out first.)
     #[error(transparent)]
     Log(#[from] LogError),
     /// The gateway is stopping.

@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod claude_direct;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod evidence;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod real_claude;
 #[cfg(test)]

@@ -176,7 +176,8 @@ async fn wait_for_end(mut signals: Signals, mut health: watch::Receiver<Health>)
                 Ok(Health::Broken(why)) => why.clone(),
                 _ => "its writer ended".to_owned(),
             };
-            Err(Failure { status: EXIT_IO, message: format!("the log's disk failed: {why}; start again to find out what was written") })
+            let message = format!("the log's disk failed: {why}; start again to find out what was written");
+            Err(Failure::new(EXIT_IO, message))
         }
     }
 }

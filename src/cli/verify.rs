@@ -32,8 +32,8 @@ pub(super) struct VerifyArgs {
     pinned: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &VerifyArgs) -> Result<(), Failure> {
-    let nothing = |message: String| Failure { status: EXIT_NOTHING, message };
+pub(super) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
+    let nothing = |message: String| Failure { status: EXIT_NOTHING, message: Some(message) };
     let key = read_key(&args.key).map_err(nothing)?;
     let pinned = args.pinned.as_deref().map(|path| Pinned::read(path, &key)).transpose();
     let pinned = pinned.map_err(|error| nothing(error.to_string()))?.unwrap_or_default();
@@ -53,11 +53,13 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         report.checkpoints,
         key.name()
     );
-    match report.verdict() {
-        Verdict::Proved => say(format!("PROVED: {met}")).map_err(Failure::from),
-        Verdict::Incomplete => Err(Failure { status: EXIT_INCOMPLETE, message: format!("incomplete: {met}") }),
-        Verdict::Altered => Err(Failure { status: EXIT_ALTERED, message: format!("altered: {met}") }),
-    }
+    let (word, status) = match report.verdict() {
+        Verdict::Proved => ("PROVED", 0),
+        Verdict::Incomplete => ("INCOMPLETE", EXIT_INCOMPLETE),
+        Verdict::Altered => ("ALTERED", EXIT_ALTERED),
+    };
+    say(format!("{word}: {met}"))?;
+    Ok(status)
 }
 
 fn read_key(text: &str) -> Result<Verifier, String> {

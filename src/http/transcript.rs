@@ -110,7 +110,7 @@ fn render(state: &SessionState, records: &[String]) -> String {
         state.head,
         state.session
     );
-    let events: Vec<Record> = records.iter().filter_map(|record| serde_json::from_str(record).ok()).collect();
+    let events: Vec<Record> = records.iter().filter_map(|record| Record::read(record)).collect();
     if let Some(first) = events.first().filter(|first| first.seq > Seq(1)) {
         let _ = write!(page, "<p><a href=\"/sessions/{}?before={}\">Earlier events</a></p>", state.session, first.seq);
     }

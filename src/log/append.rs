@@ -3,7 +3,7 @@
 use rusqlite::Transaction;
 
 use super::due::Due;
-use super::record::Encoded;
+use super::record::{Encoded, Envelope};
 use super::seal::{Sealer, Sealing};
 use super::sessions::SessionKey;
 use super::turns::TurnKey;
@@ -87,16 +87,16 @@ impl Scribe {
             "INSERT INTO events (session, seq, time_ms, turn, kind, record, epoch, salt, commitment)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
-        let (text, epoch) = (time.rfc3339(), self.sealing.map(|sealing| sealing.epoch_key));
+        let epoch = self.sealing.map(|sealing| sealing.epoch_key);
+        let envelope = Envelope::new(place.session_id, &time.rfc3339(), place.turn_id);
         let mut frames = Frames::new(before.next());
-        let mut seq = before;
+        let (mut seq, mut record) = (before, String::new());
         for event in events {
             seq = seq.next();
-            let (kind, record) =
-                (event.encoded.kind, event.encoded.record(place.session_id, seq, &text, place.turn_id));
+            event.encoded.write_record(&envelope, seq, &mut record);
             let seal = sealer.as_mut().map(|sealer| sealer.seal(seq, &record));
             let (salt, commitment) = seal.map(|seal| (seal.salt, seal.commitment)).unzip();
-            let (session, turn) = (place.session, place.turn);
+            let (session, turn, kind) = (place.session, place.turn, event.encoded.kind);
             insert.execute((session, seq.0 as i64, time.0, turn, kind, &record, epoch, salt, commitment))?;
             frames.push(&record);
         }

@@ -30,7 +30,7 @@ impl FromSql for SessionKey {
 pub struct NewSession {
     /// Its id.
     pub id: SessionId,
-    /// What people call it; `None` gives the id's beginning.
+    /// What people call it; `None`: the id's beginning, until the first prompt gives it a better one.
     pub title: Option<String>,
     /// Who makes it.
     pub by: String,
@@ -140,14 +140,13 @@ impl Log {
         let (id, hub) = (new.id, self.hub.clone());
         let work = move |tx: &rusqlite::Transaction<'_>| {
             let short = new.id.to_string()[..8].to_owned();
-            let title = new.title.unwrap_or(short);
             let now = WallMs::now().0;
             let made = tx
                 .prepare_cached(
-                    "INSERT INTO sessions (id, title, created_ms, created_by, agent, model, last_activity_ms)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?3) ON CONFLICT (id) DO NOTHING",
+                    "INSERT INTO sessions (id, title, title_given, created_ms, created_by, agent, model, last_activity_ms)
+                     VALUES (?1, coalesce(?2, ?7), ?2 IS NOT NULL, ?3, ?4, ?5, ?6, ?3) ON CONFLICT (id) DO NOTHING",
                 )?
-                .execute((new.id.to_string(), title, now, new.by, new.agent, new.model))?;
+                .execute((new.id.to_string(), new.title, now, new.by, new.agent, new.model, short))?;
             let row = find(tx, new.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
             Ok((row, made == 1))
         };
@@ -220,7 +219,8 @@ impl Log {
         let hub = self.hub.clone();
         let work = move |tx: &rusqlite::Transaction<'_>| {
             tx.prepare_cached(
-                "UPDATE sessions SET title = coalesce(?2, title), archived = coalesce(?3, archived) WHERE id = ?1",
+                "UPDATE sessions SET title = coalesce(?2, title), title_given = title_given OR ?2 IS NOT NULL,
+                                     archived = coalesce(?3, archived) WHERE id = ?1",
             )?
             .execute((id.to_string(), patch.title, patch.archived))?;
             find(tx, id)

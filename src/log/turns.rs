@@ -122,6 +122,9 @@ pub struct UnfinishedTurn {
     pub conversation: Option<SessionId>,
 }
 
+/// As much of a prompt as fits on a line of the list.
+const TITLE_CHARS: usize = 60;
+
 fn sha256(text: &str) -> Vec<u8> {
     Sha256::digest(text.as_bytes()).to_vec()
 }
@@ -134,6 +137,16 @@ fn known(connection: &Connection, key: PromptKey) -> rusqlite::Result<Option<Kno
         Ok(KnownPrompt { session: parse_id(row, 0)?, sha256: row.get(1)?, turn: parse_id(row, 2)?, seq })
     };
     connection.prepare_cached(sql)?.query_row([key.to_string()], read).optional()
+}
+
+/// A title from a prompt: its first words on one line.
+fn title_from(prompt: &str) -> String {
+    let words = prompt.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.take(TITLE_CHARS).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(TITLE_CHARS) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
+    }
 }
 
 fn open(tx: &Transaction<'_>, scribe: &Scribe, new: &OpenTurn) -> rusqlite::Result<(Opened, Option<Appended>)> {
@@ -167,6 +180,8 @@ fn open(tx: &Transaction<'_>, scribe: &Scribe, new: &OpenTurn) -> rusqlite::Resu
     if taken != 1 {
         return Err(rusqlite::Error::StatementChangedRows(taken));
     }
+    tx.prepare_cached("UPDATE sessions SET title = ?2, title_given = 1 WHERE key = ?1 AND NOT title_given")?
+        .execute((new.session, title_from(&new.text)))?;
     let user = Body::User { text: new.text.clone(), by: new.by.clone(), model: new.model.clone() };
     let appended = scribe.append(tx, place, &[NewEvent::from(&user)])?;
     Ok((Opened::New { place, seq: appended.first, accepted }, Some(appended)))
@@ -176,8 +191,8 @@ fn read_unfinished(row: &Row<'_>) -> rusqlite::Result<UnfinishedTurn> {
     let place =
         Place { turn: row.get(0)?, turn_id: parse_id(row, 1)?, session: row.get(2)?, session_id: parse_id(row, 3)? };
     let record: String = row.get(12)?;
-    let prompt = match serde_json::from_str::<Record>(&record).map(|record| record.body) {
-        Ok(Body::User { text, .. }) => text,
+    let prompt = match Record::read(&record).map(|record| record.body) {
+        Some(Body::User { text, .. }) => text,
         _ => return Err(rusqlite::Error::InvalidColumnType(12, "record".to_owned(), rusqlite::types::Type::Text)),
     };
     Ok(UnfinishedTurn {
@@ -348,3 +363,15 @@ impl Log {
 
 /// Events that can be offered to the log again when it refused them.
 pub type Shared = std::sync::Arc<[NewEvent]>;
+
+#[cfg(test)]
+mod tests {
+    use super::title_from;
+
+    #[test]
+    fn a_title_is_one_short_line() {
+        assert_eq!(title_from("  disk is\n\tfull \u{1b}[31m"), "disk is full [31m");
+        let long = title_from(&"é".repeat(500));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (61, true));
+    }
+}

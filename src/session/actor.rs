@@ -53,6 +53,8 @@ pub(super) struct Actor {
     state: State,
     /// Tells the running turn to stop.
     stop: CancellationToken,
+    /// Who stopped the running turn, when the log could not take it at the time.
+    stop_to_log: Option<String>,
 }
 
 impl Actor {
@@ -65,7 +67,7 @@ impl Actor {
     ) -> Self {
         let (state, stop) = (State::default(), CancellationToken::new());
         let (id, agent, model) = (row.state.session, row.state.agent, row.state.model);
-        Self { id, key: row.key, agent, model, workshop, tasks, permits, turns_max, state, stop }
+        Self { id, key: row.key, agent, model, workshop, tasks, permits, turns_max, state, stop, stop_to_log: None }
     }
 
     /// Ends when nobody holds the session any more, or when the gateway stops.
@@ -140,14 +142,19 @@ impl Actor {
         self.state.begin(Running { place, by, since, stop_asked });
     }
 
-    /// Logs the intent, then signals: so that a stop is never taken for a crash.
+    /// Logs the intent, then signals: so that a stop is never taken for a crash. On a full disk the stop comes first: the
+    /// agent may be what fills it. The intent is then logged before the end.
     async fn cancel(&mut self, by: String, turn: Option<TurnId>) -> Result<TurnId, CancelError> {
         match self.state.stop(turn)? {
             Stop::UnderWay(turn) => Ok(turn),
             Stop::Begin(place) => {
                 tracing::info!(session.id = %self.id, turn.id = %place.turn_id, by, "a turn is stopped");
-                self.workshop.log.cancel_turn(place, by).await?;
-                self.state.stop_logged();
+                match self.workshop.log.cancel_turn(place, by.clone()).await {
+                    Ok(()) => {}
+                    Err(LogError::Write(WriteError::Unavailable { .. })) => self.stop_to_log = Some(by),
+                    Err(error) => return Err(error.into()),
+                }
+                self.state.stop_asked();
                 self.stop.cancel();
                 Ok(place.turn_id)
             }
@@ -200,8 +207,7 @@ impl Actor {
 
     async fn end(&mut self, live: Arc<Live>, place: Place, ended: Ended, waiting: Option<mpsc::Sender<()>>) {
         let ended = if self.state.stop_is_asked() { ended.as_cancelled() } else { ended };
-        let written = self.workshop.log.end_turn(place, &ended.events, ended.end.clone()).await;
-        match written {
+        match self.write_end(place, &ended).await {
             Ok(()) => {}
             Err(LogError::Write(WriteError::Unavailable { .. })) => {
                 // Try again later, from outside: meanwhile the session answers, and says that the turn is not over.
@@ -225,5 +231,13 @@ impl Actor {
         self.tasks.spawn(async move {
             let _ended = tokio::task::spawn_blocking(move || archive_all(ended.spools)).await;
         });
+    }
+
+    async fn write_end(&mut self, place: Place, ended: &Ended) -> Result<(), LogError> {
+        if let Some(by) = &self.stop_to_log {
+            self.workshop.log.cancel_turn(place, by.clone()).await?;
+            self.stop_to_log = None;
+        }
+        self.workshop.log.end_turn(place, &ended.events, ended.end.clone()).await
     }
 }

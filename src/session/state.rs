@@ -63,8 +63,8 @@ impl State {
         }
     }
 
-    /// The intent to stop is in the log.
-    pub(super) fn stop_logged(&mut self) {
+    /// The turn is being stopped.
+    pub(super) fn stop_asked(&mut self) {
         if let Self::Running(running) = self {
             running.stop_asked = true;
         }

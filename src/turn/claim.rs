@@ -55,7 +55,7 @@ impl SpoolDir {
             Some(pid) if !self.is_of_another_boot() => {
                 Ok(Liveness::Alive { pid: pid.as_raw_nonzero().get().unsigned_abs() })
             }
-            _ if self.was_run() => Ok(Liveness::Gone),
+            _ if self.is_claimed() => Ok(Liveness::Gone),
             _ => Ok(Liveness::NeverLaunched),
         }
     }
@@ -92,7 +92,7 @@ impl SpoolDir {
 
     /// Creates `out`: whoever does may run the attempt. None when somebody did before.
     pub(crate) fn claim(&self) -> Result<Option<File>, SpoolError> {
-        if self.was_run() {
+        if self.is_claimed() {
             return Ok(None);
         }
         let path = self.out_path();
@@ -103,8 +103,8 @@ impl SpoolDir {
         }
     }
 
-    /// After the turn `out` may be gone into the archive.
-    fn was_run(&self) -> bool {
+    /// Whether somebody took the right to run it. After the turn `out` may be gone into the archive.
+    pub(crate) fn is_claimed(&self) -> bool {
         [self.out_path(), self.exit_path(), self.out_archive_path()].iter().any(|path| path.exists())
     }
 

@@ -4,6 +4,7 @@
 //! commits in the same transaction as what was made from it. Whatever ends the agent, this ends with the evidence of it,
 //! and leaves the turn to its supervisor only when the gateway stops. Knows nothing of who watches.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use crate::protocol::event::LeftProcess;
 use crate::turn::follow::{Chunk, SpoolReader, SpoolWatch};
 use crate::turn::launch::Supervisor;
 use crate::turn::outcome::{Evidence, Loss};
-use crate::turn::persist::{Abandoned, persist};
-use crate::turn::spool::{ExitRecord, SpoolDir};
+use crate::turn::persist::{Abandoned, RETRY_AFTER, persist};
+use crate::turn::spool::{ExitRecord, SpoolDir, SpoolError, is_passing};
 use crate::turn::sweep;
 
 /// Spool bytes that are read, translated and committed in one go. Cap of one wake-up, so that a flood stays in pieces.
@@ -26,6 +27,9 @@ const READ_BYTES_MAX: usize = 256 << 10;
 const STOP_BACKSTOP: Duration = Duration::from_secs(15);
 /// Spool bytes from which translating is moved off the async threads' time: some milliseconds of work.
 const HEAVY_BYTES: usize = 1 << 20;
+
+/// How often to look for what a lost turn left running while the system is out of files or memory, once a second.
+const CLEAN_UP_TRIES: u32 = 60;
 
 /// How far the import is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,15 +66,33 @@ impl Import<'_> {
     /// # Errors
     /// [`Abandoned`] when the gateway stops first.
     pub async fn follow(&mut self, supervisor: Option<&Supervisor>) -> Result<Evidence, Abandoned> {
-        match self.follow_files(supervisor).await {
-            Ok(evidence) => Ok(evidence?),
-            Err(error) => {
+        let (stop, turn) = (self.stop, self.place.turn_id);
+        // Beside the following, which may be waiting for room on a full disk: a stop must not wait with it.
+        tokio::select! {
+            ended = self.follow_on(supervisor) => ended,
+            never = obey(stop, supervisor, turn) => match never {},
+        }
+    }
+
+    async fn follow_on(&mut self, supervisor: Option<&Supervisor>) -> Result<Evidence, Abandoned> {
+        loop {
+            let error = match self.follow_files(supervisor).await {
+                Ok(ended) => return ended,
+                Err(error) => error,
+            };
+            if !error.is_passing() {
                 tracing::error!(turn.id = %self.place.turn_id, %error, "a spool cannot be read");
                 if let Some(supervisor) = supervisor {
                     stop_frozen(supervisor).await;
                 }
                 let left = clean_up(self.place.turn_id).await;
-                Ok(Evidence::Lost { loss: Loss::Unreadable(error.to_string()), left })
+                return Ok(Evidence::Lost { loss: Loss::Unreadable(error.to_string()), left });
+            }
+            // The agent is not to blame: it works on, and what it says is kept.
+            tracing::warn!(turn.id = %self.place.turn_id, %error, "a spool cannot be read now; trying again");
+            tokio::select! {
+                () = self.stopping.cancelled() => return Err(Abandoned),
+                () = tokio::time::sleep(RETRY_AFTER) => {}
             }
         }
     }
@@ -78,13 +100,10 @@ impl Import<'_> {
     async fn follow_files(
         &mut self,
         supervisor: Option<&Supervisor>,
-    ) -> Result<Result<Evidence, Abandoned>, Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<Result<Evidence, Abandoned>, FollowError> {
         // The watch comes before the first look, so that no change falls between.
         let mut watch = SpoolWatch::new(self.dir)?;
         let mut reader = SpoolReader::open(self.dir, self.position.spool_bytes)?;
-        let mut asked = false;
-        let backstop = tokio::time::sleep(Duration::MAX / 4);
-        tokio::pin!(backstop);
         let mut gone = supervisor.is_none();
         loop {
             // The record is looked for before the spool is read: what was written before it is then seen.
@@ -107,14 +126,6 @@ impl Import<'_> {
                     ended?;
                     gone = true;
                 }
-                () = self.stop.cancelled(), if !asked => {
-                    asked = true;
-                    backstop.as_mut().reset(tokio::time::Instant::now() + STOP_BACKSTOP);
-                    if let Err(error) = supervisor.stop() {
-                        tracing::warn!(turn.id = %self.place.turn_id, %error, "cannot signal the supervisor");
-                    }
-                }
-                () = &mut backstop, if asked => stop_frozen(supervisor).await,
                 () = self.stopping.cancelled() => return Ok(Err(Abandoned)),
             }
         }
@@ -167,6 +178,24 @@ impl Import<'_> {
     }
 }
 
+/// Why a spool could not be followed.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl FollowError {
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Spool(error) => error.is_passing(),
+            Self::Io(error) => is_passing(error),
+        }
+    }
+}
+
 /// What some lines come to.
 struct Translated {
     events: Vec<NewEvent>,
@@ -200,6 +229,19 @@ impl Translated {
     }
 }
 
+/// Tells the supervisor when somebody wants the turn stopped, and ends one that does not obey.
+async fn obey(stop: &CancellationToken, supervisor: Option<&Supervisor>, turn: TurnId) -> Infallible {
+    stop.cancelled().await;
+    if let Some(supervisor) = supervisor {
+        if let Err(error) = supervisor.stop() {
+            tracing::warn!(turn.id = %turn, %error, "cannot signal the supervisor");
+        }
+        tokio::time::sleep(STOP_BACKSTOP).await;
+        stop_frozen(supervisor).await;
+    }
+    std::future::pending().await
+}
+
 /// A supervisor that did not do what it was told in its time is killed; the agent dies with it.
 async fn stop_frozen(supervisor: &Supervisor) {
     tracing::warn!("a supervisor did not stop in time and is killed");
@@ -213,15 +255,19 @@ async fn stop_frozen(supervisor: &Supervisor) {
 
 /// Ends what the agent left running, when its supervisor cannot. Says what is still alive.
 async fn clean_up(turn: TurnId) -> Vec<LeftProcess> {
-    let swept = tokio::task::spawn_blocking(move || sweep::sweep(turn)).await;
-    match swept {
-        Ok(Ok(report)) => report.left,
-        Ok(Err(error)) => {
-            tracing::error!(turn.id = %turn, %error, "cannot look for what a lost turn left running");
-            Vec::new()
+    for _ in 0..CLEAN_UP_TRIES {
+        match tokio::task::spawn_blocking(move || sweep::sweep(turn)).await {
+            Ok(Ok(report)) => return report.left,
+            Ok(Err(error)) if is_passing(&error) => tokio::time::sleep(RETRY_AFTER).await,
+            Ok(Err(error)) => {
+                tracing::error!(turn.id = %turn, %error, "cannot look for what a lost turn left running");
+                return Vec::new();
+            }
+            Err(_) => return Vec::new(),
         }
-        Err(_) => Vec::new(),
     }
+    tracing::error!(turn.id = %turn, "what a lost turn left running could not be ended: the system is out of files or memory");
+    Vec::new()
 }
 
 /// Where spools and workspaces lie.

@@ -6,7 +6,7 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -20,10 +20,10 @@ use crate::log::{Log, NewEvent, Place, Shared};
 use crate::protocol::event::{Body, Outcome, State, Status, TurnEnd};
 use crate::turn::claim::Liveness;
 use crate::turn::import::{Folders, Import, Position};
-use crate::turn::launch::{Supervisor, launch};
+use crate::turn::launch::{LaunchError, Supervisor, launch};
 use crate::turn::outcome::{Circumstances, Evidence, conclude};
-use crate::turn::persist::{Abandoned, persist};
-use crate::turn::spool::{EndReason, LaunchSpec, SPOOL_VERSION, SpoolDir};
+use crate::turn::persist::{Abandoned, RETRY_AFTER, persist};
+use crate::turn::spool::{EndReason, LaunchSpec, SPOOL_VERSION, SpoolDir, SpoolError};
 
 /// Resume and find it lost, open it and find it half made, open another: no attempt can need a fourth.
 const ATTEMPTS_MAX: u32 = 3;
@@ -31,6 +31,10 @@ const ATTEMPTS_MAX: u32 = 3;
 const STDERR_CHARS: usize = 500;
 /// What is looked through for the agent's complaint about its conversation, characters.
 const COMPLAINT_CHARS: usize = 4_096;
+
+/// Between taking the lock and taking the turn a supervisor does next to nothing; this is for one that hangs.
+const CLAIM_WAIT: Duration = Duration::from_secs(30);
+const CLAIM_LOOK: Duration = Duration::from_millis(10);
 
 /// What every turn needs.
 pub struct Workshop {
@@ -115,10 +119,16 @@ impl Turn {
         dir: &SpoolDir,
         taken_up: &mut Option<T>,
     ) -> Result<Evidence, Abandoned> {
-        let supervisor = match self.supervisor(workshop, dir, taken_up).await {
-            Ok(supervisor) => supervisor,
-            Err(NotRunning::Abandoned) => return Err(Abandoned),
-            Err(NotRunning::Because(why)) => return Ok(Evidence::NotStarted { why }),
+        let supervisor = loop {
+            match self.supervisor(workshop, dir, taken_up).await {
+                Ok(supervisor) => break supervisor,
+                Err(NotRunning::Abandoned) => return Err(Abandoned),
+                Err(NotRunning::Because(why)) => return Ok(Evidence::NotStarted { why }),
+                Err(NotRunning::Unknown(why)) => {
+                    tracing::warn!(turn.id = %self.place.turn_id, why, "whether a turn runs cannot be seen now; looking again");
+                    pause(workshop).await?;
+                }
+            }
         };
         let mut import = Import {
             log: &workshop.log,
@@ -141,25 +151,36 @@ impl Turn {
         dir: &SpoolDir,
         taken_up: &mut Option<T>,
     ) -> Result<Option<Supervisor>, NotRunning> {
-        match dir.liveness().map_err(because)? {
-            Liveness::Gone => Ok(None),
-            Liveness::Alive { .. } => {
-                let Some(supervisor) = Supervisor::adopt(dir).map_err(because)? else { return Ok(None) };
-                if taken_up.is_some() {
-                    let detail = "the gateway restarted during this turn and took it up again".to_owned();
-                    self.note(workshop, Status { state: State::Adopted, detail }).await?;
-                    *taken_up = None;
+        let begun = Instant::now();
+        loop {
+            match dir.liveness()? {
+                Liveness::Gone => return Ok(None),
+                Liveness::Alive { .. } => {
+                    // It may have ended just now.
+                    let Some(supervisor) = Supervisor::adopt(dir)? else { continue };
+                    if !dir.is_claimed() {
+                        // One that an earlier gateway started in its last moment is about to take the turn.
+                        wait_for_claim(workshop, &supervisor, begun).await?;
+                        continue;
+                    }
+                    if taken_up.is_some() {
+                        let detail = "the gateway restarted during this turn and took it up again".to_owned();
+                        self.note(workshop, Status { state: State::Adopted, detail }).await?;
+                        *taken_up = None;
+                    }
+                    return Ok(Some(supervisor));
                 }
-                Ok(Some(supervisor))
-            }
-            Liveness::NeverLaunched if self.stop.is_cancelled() => {
-                dir.abandon("the turn was stopped before the agent was started").map_err(because)?;
-                Ok(None)
-            }
-            Liveness::NeverLaunched => {
-                let supervisor = self.launch(workshop, dir).await?;
-                *taken_up = None;
-                Ok(Some(supervisor))
+                Liveness::NeverLaunched if self.stop.is_cancelled() => {
+                    dir.abandon("the turn was stopped before the agent was started")?;
+                    return Ok(None);
+                }
+                Liveness::NeverLaunched => {
+                    let supervisor = self.launch(workshop, dir).await?;
+                    *taken_up = None;
+                    if dir.is_claimed() {
+                        return Ok(Some(supervisor));
+                    }
+                }
             }
         }
     }
@@ -167,12 +188,12 @@ impl Turn {
     async fn launch(&self, workshop: &Workshop, dir: &SpoolDir) -> Result<Supervisor, NotRunning> {
         let workspace = workshop.folders.workspaces.join(self.place.session_id.to_string());
         make_folder(&workspace).map_err(because)?;
-        // A gateway that died before it could launch has written down what to run; that is what was meant.
+        // A gateway that died after it wrote the launch and before it started it has decided all of this already.
         if !dir.is_created() {
             let command = self.command(workshop)?;
-            dir.create(&self.spec(workshop, &command, workspace), command.stdin.as_deref()).map_err(because)?;
+            dir.create(&self.spec(workshop, &command, workspace), command.stdin.as_deref())?;
         }
-        launch(dir, &workshop.agent.environment).await.map_err(because)
+        Ok(launch(dir, &workshop.agent.environment).await?)
     }
 
     fn spec(&self, workshop: &Workshop, command: &Command, workspace: PathBuf) -> LaunchSpec {
@@ -266,10 +287,48 @@ impl Turn {
     }
 }
 
+/// Waits a moment for a supervisor to take its turn. One that does not in all that time is ended: then another may be started.
+async fn wait_for_claim(workshop: &Workshop, supervisor: &Supervisor, begun: Instant) -> Result<(), Abandoned> {
+    if begun.elapsed() > CLAIM_WAIT {
+        tracing::warn!("a supervisor holds a turn and does not take it; it is killed");
+        if let Err(error) = supervisor.kill() {
+            tracing::warn!(%error, "cannot kill the supervisor");
+        }
+    }
+    tokio::select! {
+        () = workshop.stopping.cancelled() => Err(Abandoned),
+        () = tokio::time::sleep(CLAIM_LOOK) => Ok(()),
+    }
+}
+
+async fn pause(workshop: &Workshop) -> Result<(), Abandoned> {
+    tokio::select! {
+        () = workshop.stopping.cancelled() => Err(Abandoned),
+        () = tokio::time::sleep(RETRY_AFTER) => Ok(()),
+    }
+}
+
 /// Why there is nothing to follow.
 enum NotRunning {
     Abandoned,
     Because(String),
+    /// The system is out of something (files, memory) that it will have again. An agent may be running.
+    Unknown(String),
+}
+
+impl From<SpoolError> for NotRunning {
+    fn from(error: SpoolError) -> Self {
+        if error.is_passing() { Self::Unknown(error.to_string()) } else { Self::Because(error.to_string()) }
+    }
+}
+
+impl From<LaunchError> for NotRunning {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Spool(error) => error.into(),
+            other => Self::Because(other.to_string()),
+        }
+    }
 }
 
 impl From<Abandoned> for NotRunning {

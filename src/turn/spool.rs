@@ -12,6 +12,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +166,11 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
+    /// Whether it says nothing about the file, only that the system is out of descriptors or memory for now.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_passing(source))
+    }
+
     /// Wraps what the system said while `doing` something to `path`.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
@@ -234,6 +240,11 @@ impl SpoolDir {
         self.0.join("launch.json")
     }
 
+    /// Whether the launch is written down.
+    pub(crate) fn is_created(&self) -> bool {
+        self.launch_path().exists()
+    }
+
     /// Writes the directory, durable before this returns. Doing it again with the same launch is harmless; with a
     /// different one it is refused.
     pub fn create(&self, spec: &LaunchSpec, stdin: Option<&str>) -> Result<(), SpoolError> {
@@ -258,11 +269,6 @@ impl SpoolDir {
         let path = self.stdin_path();
         let there = fs::read(&path).map_err(SpoolError::io("read", &path))?;
         if there == text.as_bytes() { Ok(()) } else { Err(SpoolError::Different { path }) }
-    }
-
-    /// Whether [`create`](Self::create) has been here: then what it wrote is what shall run.
-    pub fn is_created(&self) -> bool {
-        self.launch_path().exists()
     }
 
     /// What was asked for.
@@ -311,6 +317,11 @@ impl SpoolDir {
         fs::rename(&aside, path).map_err(SpoolError::io("write", path))?;
         sync_dir(&self.0)
     }
+}
+
+/// Whether the system is only out of something that it will have again.
+pub(crate) fn is_passing(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::INTR))
 }
 
 /// Makes the names in a directory durable.

@@ -221,6 +221,11 @@ impl Gateway {
         self.ended(limit).await
     }
 
+    /// Waits for the gateway to end of itself; how it ended.
+    pub(crate) async fn stopped_itself(&mut self) -> ExitStatus {
+        self.ended(PATIENCE).await
+    }
+
     /// Starts it again on the same data and the same address, after [`Self::kill_9`] or [`Self::terminate`].
     pub(crate) async fn restart(&mut self) {
         assert!(self.child.is_none(), "the gateway still runs");

@@ -278,6 +278,16 @@ impl Viewer {
         }
     }
 
+    /// Reads until the connection ends; all frames that came.
+    pub(crate) async fn all_until_closed(&mut self) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut frames = Vec::new();
+        while let Ok(frame) = self.receive("the connection to end", deadline).await {
+            frames.push(frame.value);
+        }
+        frames
+    }
+
     async fn receive(&mut self, what: &str, deadline: Instant) -> Result<Frame, Closed> {
         loop {
             let Ok(received) = timeout_at(deadline, self.socket.next()).await else {

@@ -9,7 +9,7 @@ use crate::support::scene::Scene;
 #[tokio::test]
 async fn the_plain_page_shows_every_event_as_text_and_nothing_as_markup() {
     let mut scene = Scene::drill().await;
-    scene.viewer.turn(&scene.session, "[[text:<script>alert(1)</script>]][[bash:echo \"a&b\" => <img src=x>]]").await;
+    scene.viewer.turn(&scene.session, "[[text:<script>alert(1)</script>]][[bash:echo \"a&b\" => <img src=x>]][[tool:Weigh {\"kg\":123456789012345678901234567890}]]").await;
     let page = scene.gateway.http().get(&format!("/sessions/{}", scene.session)).await;
     assert_eq!(page.status, 200);
     let text = page.text();

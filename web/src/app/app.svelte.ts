@@ -4,7 +4,6 @@ import { ApiError } from './api';
 import { NextFrame } from './frames';
 import { notifications } from './notifications.svelte';
 import { isEpochChange, OpenSession } from './open.svelte';
-import { Outcomes } from './outcomes.svelte';
 import { Outgoing } from './outgoing.svelte';
 import { parseRoute, sessionHash } from './route';
 import { Reading } from './reading.svelte';
@@ -41,7 +40,6 @@ export class App {
 
   readonly store = browserStore();
   readonly reading = new Reading(this.store);
-  readonly outcomes = new Outcomes();
   readonly outgoing: Outgoing;
   readonly #connection: Connection;
   readonly #open = new Map<string, OpenSession>();
@@ -351,7 +349,6 @@ export class App {
     if (open !== null && open.stopping !== null && open.live && runningTurn(open.log)?.turn !== open.stopping) open.stopping = null;
     this.#updateReading();
     this.outgoing.pump();
-    if (this.list.known && this.hello !== null) this.outcomes.look(this.sessions, this.hello.epoch);
   }
 
   #updateReading(): void {

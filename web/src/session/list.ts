@@ -35,6 +35,13 @@ export function changed(list: SessionList, states: readonly SessionState[]): Ses
   return { ...list, sessions, incoming };
 }
 
+/** How a session is marked in the list; a turn that somebody stopped did not fail. */
+export function markOf(state: SessionState): 'running' | 'failed' | 'idle' {
+  if (state.turn) return 'running';
+  const outcome = state.last_outcome ?? 'ok';
+  return outcome === 'ok' || outcome === 'cancelled' ? 'idle' : 'failed';
+}
+
 /** The turns that ran in `list` and do not run any more after `states`. */
 export function ended(list: SessionList, states: readonly SessionState[]): { state: SessionState; turn: RunningTurn }[] {
   return states.flatMap((state) => {

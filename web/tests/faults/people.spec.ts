@@ -1,5 +1,4 @@
-import axe from 'axe-core';
-import type { Page } from '@playwright/test';
+import { violations } from '../browser/axe';
 import { expect, test } from './fixtures';
 
 test('viewers and auditors read, operators write', async ({ gateway, arrive }) => {
@@ -82,15 +81,6 @@ test('the outline leads to a turn', async ({ gateway, arrive }) => {
 
 // The engine that judges is handed over as text, so it does not pass the page's CSP: it is evaluated by the browser's
 // own debugger.
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  return page.evaluate(async () => {
-    const { axe: engine } = window as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[] }> } };
-    const { violations: found } = await engine.run();
-    return found.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary ?? ''}`).join('\n  ')}`);
-  });
-}
-
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`nothing stands in the way of anybody (${colorScheme})`, async ({ gateway, arrive }) => {
     const session = gateway.session('Accessible');

@@ -1,0 +1,195 @@
+//! The play: a gateway with sessions, viewers and prompters; how it becomes quiet; and what must be true then.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::gateway::{Gateway, Usage};
+use crate::prompter::Prompter;
+use crate::random::Random;
+use crate::viewer::{Places, Viewer};
+use crate::world::{Phase, World, lock};
+use crate::{http, oracle};
+
+/// Turns at the same time.
+const TURNS_MAX: usize = 6;
+const SESSIONS: usize = 10;
+const VIEWERS: u64 = 20;
+const PROMPTERS: u64 = 6;
+/// Every turn ends by itself, by a stop, or by the time-out of 20 s.
+const LAST_TURN: Duration = Duration::from_secs(40);
+/// After quiet everybody is at the head within so long.
+const AT_HEAD: Duration = Duration::from_secs(2);
+/// Idle threads of the runtime end after 10 s; before that nothing can be said.
+const CALM: Duration = Duration::from_secs(25);
+/// How much more than before the play the gateway may hold afterwards. Memory: the allocator keeps some of its pages.
+const FILES_MORE: u64 = 2;
+const THREADS_MORE: u64 = 2;
+const MEMORY_MORE_BYTES: u64 = 48 << 20;
+
+pub(crate) struct Stage {
+    pub(crate) gateway: Gateway,
+    pub(crate) world: Arc<World>,
+    pub(crate) random: Random,
+    auditor: String,
+    places: Vec<Places>,
+    players: JoinSet<()>,
+    before: Usage,
+}
+
+/// What is told at the end.
+pub(crate) struct Summary {
+    pub(crate) events: u64,
+    pub(crate) turns: u64,
+    pub(crate) at_head_ms: u128,
+    pub(crate) before: Usage,
+    pub(crate) after: Option<Usage>,
+}
+
+impl Stage {
+    /// Starts the gateway and everybody.
+    pub(crate) async fn set(program: &Path, root: &Path, seed: u64) -> Result<Self> {
+        let gateway = Gateway::start(program, root, TURNS_MAX)?;
+        let auditor = gateway.command(&["token", "add", "auditor", "--role", "auditor"])?;
+        let mut random = Random::new(seed, 0);
+        let mut sessions = Vec::new();
+        for _ in 0..SESSIONS {
+            let id = random.uuid().to_string();
+            let body = json!({"session": id, "agent": "drill"});
+            let (status, body) =
+                http::request(gateway.address, &gateway.token, "POST", "/api/sessions", Some(&body)).await?;
+            if status != 201 {
+                bail!("a session was not made: {}", String::from_utf8_lossy(&body));
+            }
+            sessions.push(id);
+        }
+        let world = Arc::new(World::new(gateway.address, gateway.token.clone(), sessions));
+        let before = gateway.usage()?;
+        let (mut players, mut places) = (JoinSet::new(), Vec::new());
+        for number in 0..VIEWERS {
+            let (viewer, place) = Viewer::new(&world, Random::new(seed, 1_000 + number));
+            players.spawn(viewer.run());
+            places.push(place);
+        }
+        for number in 0..PROMPTERS {
+            let prompter = Prompter { world: Arc::clone(&world), random: Random::new(seed, 2_000 + number) };
+            players.spawn(prompter.run());
+        }
+        Ok(Self { gateway, world, random, auditor, places, players, before })
+    }
+
+    /// Fails when a promise was broken so far.
+    pub(crate) fn check_so_far(&self) -> Result<()> {
+        let broken = self.world.broken_promises();
+        if broken.is_empty() {
+            return Ok(());
+        }
+        bail!("broken promises:\n  {}\n--- the gateway's log ---\n{}", broken.join("\n  "), self.gateway.log_tail());
+    }
+
+    /// Ends the play and compares. `measured`: whether the gateway is the one that was measured before.
+    pub(crate) async fn end(mut self, measured: bool) -> Result<Summary> {
+        self.world.go(Phase::Quiet);
+        self.last_turns().await?;
+        let at_head_ms = self.all_at_head().await?;
+        self.check_so_far()?;
+        self.world.go(Phase::Over);
+        while self.players.join_next().await.is_some() {}
+        let (events, turns) = oracle::check(&self.world, &self.auditor).await?;
+        self.check_so_far()?;
+        let after = if measured { Some(self.calm().await?) } else { None };
+        let before = self.before;
+        self.nothing_left().await?;
+        self.gateway.stop()?;
+        Ok(Summary { events, turns, at_head_ms, before, after })
+    }
+
+    async fn state(&self, session: &str) -> Result<Value> {
+        let body = http::get(self.world.address, &self.world.token, &format!("/api/sessions/{session}")).await?;
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    /// Stops what does not end by itself, and waits.
+    async fn last_turns(&self) -> Result<()> {
+        let deadline = Instant::now() + LAST_TURN;
+        for session in &self.world.sessions {
+            while !self.state(session).await?["turn"].is_null() {
+                if Instant::now() > deadline {
+                    bail!("a turn of session {session} does not end\n{}", self.gateway.log_tail());
+                }
+                let path = format!("/api/sessions/{session}/cancel");
+                http::request(self.world.address, &self.world.token, "POST", &path, None).await?;
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn all_at_head(&self) -> Result<u128> {
+        let quiet = Instant::now();
+        let mut heads = Vec::new();
+        for session in &self.world.sessions {
+            let head = self.state(session).await?["head"].as_u64().context("a state without a head")?;
+            self.world.head(session, head);
+            heads.push((session, head));
+        }
+        loop {
+            let Some(behind) = self.behind(&heads) else { return Ok(quiet.elapsed().as_millis()) };
+            if quiet.elapsed() > AT_HEAD {
+                self.check_so_far()?;
+                // Slow, or stuck for good?
+                sleep(AT_HEAD).await;
+                let later = self.behind(&heads);
+                bail!("{} s after quiet: {behind}; as long after that: {later:?}", AT_HEAD.as_secs());
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A viewer that is not at the head of all that it is shown, or is shown nothing.
+    fn behind(&self, heads: &[(&String, u64)]) -> Option<String> {
+        self.places.iter().enumerate().find_map(|(viewer, places)| {
+            let places = lock(places);
+            if places.is_empty() {
+                return Some(format!("viewer {viewer} is shown nothing"));
+            }
+            let behind = heads.iter().find(|(session, head)| places.get(*session).is_some_and(|at| at < head));
+            let (session, head) = behind?;
+            Some(format!("viewer {viewer} is at {:?} of {head} in session {session}", places.get(*session)))
+        })
+    }
+
+    /// Files, threads and memory go back to where they were.
+    async fn calm(&self) -> Result<Usage> {
+        let deadline = Instant::now() + CALM;
+        loop {
+            let now = self.gateway.usage()?;
+            let calm = now.files <= self.before.files + FILES_MORE
+                && now.threads <= self.before.threads + THREADS_MORE
+                && now.memory_bytes <= self.before.memory_bytes + MEMORY_MORE_BYTES;
+            if calm {
+                return Ok(now);
+            }
+            if Instant::now() > deadline {
+                bail!("the gateway holds more than before: {:?}, then {now:?}", self.before);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// After all turns have ended no supervisor and no agent runs.
+    async fn nothing_left(&self) -> Result<()> {
+        for _ in 0..100 {
+            if self.gateway.parts().is_empty() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        bail!("left running after the last turn: {:?}", self.gateway.parts());
+    }
+}

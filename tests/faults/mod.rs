@@ -1,0 +1,9 @@
+//! What a bad night brings: full and failing disks, networks that crawl and break, processes that misbehave, kills at any
+//! moment. Nothing that was accepted may be lost, nothing may be seen twice, and everything must say what is wrong.
+//! docs/reliability.md lists promise by promise what is tried here.
+
+mod descriptors;
+mod disk;
+mod half_begun;
+mod native;
+mod stress;
