@@ -16,7 +16,9 @@ mod export;
 mod health;
 mod socket;
 mod stream;
+mod timeline;
 mod transcript;
+mod words;
 
 use std::sync::Arc;
 
