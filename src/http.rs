@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod export;
 mod health;
+mod raw;
 mod socket;
 mod stream;
 mod timeline;
@@ -48,6 +49,8 @@ pub struct App {
     pub presets: Arc<[Preset]>,
     /// Who signs checkpoints.
     pub signer: Signer,
+    /// Where the turns' spools lie.
+    pub spools: Arc<std::path::Path>,
 }
 
 /// All routes.
@@ -63,6 +66,8 @@ pub fn router(app: App) -> Router {
         .route("/sessions/{id}/prompts", post(api::prompt))
         .route("/sessions/{id}/cancel", post(api::cancel))
         .route("/sessions/{id}/export", get(export::export))
+        .route("/sessions/{id}/turns/{turn}", get(raw::provenance))
+        .route("/sessions/{id}/turns/{turn}/raw", get(raw::raw))
         .layer(CompressionLayer::new())
         .fallback(api::nothing)
         // Not compressed: an event must not wait in a compressor.

@@ -20,7 +20,7 @@ pub use due::Due;
 pub use page::{Page, PageLimits, RecordPage};
 pub use proof::{HeadPage, SessionTree};
 pub use sessions::{ListCursor, NewSession, Patch, SessionKey, SessionRow};
-pub use turns::{KnownPrompt, OpenTurn, Opened, Progress, Shared, TurnKey, UnfinishedTurn};
+pub use turns::{KnownPrompt, OpenTurn, Opened, Progress, Shared, TurnFacts, TurnKey, UnfinishedTurn};
 
 use crate::db::{Db, ReadError, WriteError};
 use crate::hub::Hub;

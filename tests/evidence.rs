@@ -3,5 +3,6 @@
 mod agree;
 mod exports;
 mod history;
+mod raw;
 mod signing;
 mod tamper;

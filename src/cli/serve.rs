@@ -105,7 +105,14 @@ fn app(config: &Config, sessions: Sessions, auth: Auth, tasks: &Tasks, listening
     let agent = config.agent.clone();
     let door = Door { sessions, auth, agents: Arc::new(move || agents(&agent)), stopping: tasks.stopping().clone() };
     let doors = Arc::new(Doors::new(listening, config.public_url.as_ref()));
-    App { door, doors, tasks: tasks.clone(), presets: config.presets.clone().into(), signer }
+    App {
+        door,
+        doors,
+        tasks: tasks.clone(),
+        presets: config.presets.clone().into(),
+        signer,
+        spools: config.data.spools().into(),
+    }
 }
 
 fn agents(config: &AgentConfig) -> Vec<AgentInfo> {
