@@ -59,8 +59,10 @@
 //!
 //! # What may use what
 //!
-//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}, sign` <- `session` <-
-//! `ws, http` <- `cli`. Nothing below `ws` and `http` knows HTTP; status codes stand in one file; nothing outside [`config`]
+//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}, sign`
+//! <- `session` <- `ws, http` <- `cli`. [`verify`] uses `evidence` and its own read-only connection, so that it can judge the
+//! rest. The terminal's own side of the wire, [`client`], uses `ids` and `protocol` alone; the stress
+//! program in `stress/` uses nothing of the library, so that it can judge it. Nothing below `ws` and `http` knows HTTP; status codes stand in one file; nothing outside [`config`]
 //! reads the environment; only [`tasks`] starts tasks. The supervisor and the cage use neither SQLite nor HTTP. The log's
 //! face is narrow on purpose (append a batch, read a range, know and follow the head): another store could stand behind it.
 

@@ -27,18 +27,18 @@ impl<'a> Event<'a> {
         (at > 0).then_some(Self { seq, behind_seq: &digits[at..] })
     }
 
-    fn at_kind(&self) -> &'a [u8] {
+    fn kind_on(&self) -> &'a [u8] {
         self.behind_seq.get(KIND_BEHIND_SEQ..).unwrap_or_default()
     }
 
     /// Whether this is the last event of a turn.
     pub(crate) fn is_turn_end(&self) -> bool {
-        self.at_kind().starts_with(b"turn_end\"")
+        self.kind_on().starts_with(b"turn_end\"")
     }
 
     /// The wall-clock nanoseconds that the drill put into its text.
     pub(crate) fn stamp_ns(&self) -> Option<u64> {
-        let text = self.at_kind().strip_prefix(b"text\"")?;
+        let text = self.kind_on().strip_prefix(b"text\"")?;
         let at = memchr::memmem::find(text, b" t=")? + 3;
         let digits = &text[at..];
         let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
@@ -83,9 +83,8 @@ impl FrameReader {
                 (1, _) => on_frame(Frame::Other(std::str::from_utf8(&payload[..look]).unwrap_or_default())),
                 (9, _) => on_frame(Frame::Ping),
                 (8, _) => {
-                    on_frame(Frame::Close(
-                        payload[..look].first_chunk().map_or(1005, |code| u16::from_be_bytes(*code)),
-                    ));
+                    let code = payload[..look].first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                    on_frame(Frame::Close(code));
                 }
                 _ => {}
             }
