@@ -32,6 +32,10 @@ use crate::ws::Door;
 
 /// A planned stop takes at most so long.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
+/// A port that is in use is tried so often,
+const BIND_TRIES: u32 = 10;
+/// so far apart.
+const BIND_AGAIN: Duration = Duration::from_millis(50);
 /// Open files that a busy gateway needs; more is not asked for, because agents inherit the limit.
 const OPEN_FILES_WANTED: u64 = 65_536;
 
@@ -48,7 +52,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
     let key = key::open_or_make(&config.data.signing_key(), None).map_err(anyhow::Error::from)?;
     let signer = Signer::new(log.clone(), key, config.data.signed()).context("cannot remember what was signed")?;
-    let listener = TcpListener::bind(config.listen).await;
+    let listener = bind(config.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
     let listening = listener.local_addr().context("cannot listen")?;
@@ -70,6 +74,17 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     tasks.stop(STOP_TIMEOUT).await;
     signer.finish().await;
     ended
+}
+
+/// Takes the port. A process that a killed gateway was just starting may hold it for a moment longer.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    for _ in 1..BIND_TRIES {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => tokio::time::sleep(BIND_AGAIN).await,
+            bound => return bound,
+        }
+    }
+    TcpListener::bind(address).await
 }
 
 fn sessions(config: &Config, log: Log, tasks: &Tasks) -> Sessions {

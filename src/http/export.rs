@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 
 use super::App;
@@ -84,7 +84,7 @@ pub(super) async fn export(
         Export { log: app.door.sessions.log().clone(), session: live.key(), after: Seq::ZERO, until, timeline, head };
     let name = format!("attachment; filename=\"breakglass-{id}.{}\"", format.extension());
     let headers = [(header::CONTENT_TYPE, format.content_type().to_owned()), (header::CONTENT_DISPOSITION, name)];
-    Ok((headers, Body::from_stream(stream::unfold(Some(export), Export::next))).into_response())
+    Ok((headers, Body::from_stream(stream::unfold(Some(export), Export::next).fuse())).into_response())
 }
 
 struct Export {

@@ -5,5 +5,6 @@
 mod descriptors;
 mod disk;
 mod half_begun;
+mod namespace;
 mod native;
 mod stress;
