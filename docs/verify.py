@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks a breakglass history without breakglass: one file, Python 3.9 or later, nothing but the standard library.
 
-    python3 verify.py DATABASE --key KEY [--pinned FILE]
+    python3 verify.py BUNDLE|DATABASE --key KEY [--pinned FILE]
 
-DATABASE is a `breakglass.db` (or a copy), or a data folder. KEY is the gateway's public key as
+BUNDLE is a zip of `breakglass export --format bundle`. DATABASE is a `breakglass.db` (or a copy), or a data folder. KEY is the gateway's public key as
 `breakglass key` prints it, or a file with it. FILE holds checkpoints that were kept elsewhere.
 
 Ends with 0 when everything is proved, 1 when something was altered, 2 when something is missing or not signed yet,
@@ -15,12 +15,15 @@ import base64
 import binascii
 import datetime
 import hashlib
+import io
 import json
 import os
 import re
 import sqlite3
 import sys
 import uuid
+import zipfile
+import zlib
 
 ALTERED, INCOMPLETE, NOTHING = 1, 2, 3
 
@@ -239,7 +242,7 @@ def check_session(report, session, records, expected):
             ids = uuid.UUID(epoch).bytes + uuid.UUID(session).bytes
         except StopIteration:
             break
-        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, KeyError, *UNREADABLE) as error:
             report.add(ALTERED, "seal", session, seq, f"the record or its seal cannot be read: {error}")
             whole = False
             break
@@ -362,6 +365,174 @@ def check_tables(report, database, key, pinned):
         report.add(ALTERED, "session", None, seq, "there are records of no session")
 
 
+# Bundles.
+
+LIST, LIST_SIGNED = "SHA256SUMS", "SHA256SUMS.note"
+TEXT_BYTES_MAX, LINE_BYTES_MAX = 64 << 20, 2 << 20
+UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+
+
+def text_of(bundle, name):
+    """A small file as text; None when it is not there, or cannot be read."""
+    try:
+        with bundle.open(name) as file:
+            return file.read(TEXT_BYTES_MAX).decode()
+    except (KeyError, UnicodeError, *UNREADABLE):
+        return None
+
+
+def hash_of(bundle, name):
+    digest = hashlib.sha256()
+    with bundle.open(name) as file:
+        while piece := file.read(1 << 16):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def check_files(report, bundle, key, session):
+    names = [info.filename for info in bundle.infolist()]
+    if len(set(names)) != len(names):
+        report.add(ALTERED, "files", None, None, "two files have one name")
+    listing, note = text_of(bundle, LIST), text_of(bundle, LIST_SIGNED)
+    if listing is None or note is None:
+        return report.add(INCOMPLETE, "files", None, None, f"`{LIST}` or `{LIST_SIGNED}` is not there")
+    try:
+        digest = hashlib.sha256(listing.encode()).hexdigest()
+        if not key.open(note).startswith(f"{key.name}/bundles/{session}\nsha256 {digest}\n"):
+            report.add(ALTERED, "files", None, None, "the list of files is not the one that was signed")
+    except ValueError as error:
+        report.add(ALTERED, "signature", None, None, f"the list of files: {error}")
+    listed = {LIST, LIST_SIGNED}
+    for line in listing.removesuffix("\n").split("\n") if listing else ():
+        digest, separator, name = line.partition("  ")
+        if not separator:
+            report.add(ALTERED, "files", None, None, "the list of files has a line that is none")
+            continue
+        listed.add(name)
+        try:
+            if hash_of(bundle, name) != digest:
+                report.add(ALTERED, "files", None, None, f"`{name}` is not what was signed")
+        except KeyError:
+            report.add(INCOMPLETE, "files", None, None, f"`{name}` is not there")
+        except UNREADABLE as error:
+            report.add(ALTERED, "files", None, None, f"`{name}` cannot be read: {error}")
+    for name in dict.fromkeys(names):
+        if name not in listed:
+            report.add(ALTERED, "files", None, None, f"`{name}` is not in the list")
+
+
+def root_by_path(index, size, leaf, path):
+    """The root of a tree of this size in which the leaf has this index and path; None when there is no such tree."""
+
+    def climb(low, high, path):
+        if high - low == 1:
+            return leaf if not path else None
+        if not path:
+            return None
+        middle = low + (1 << (high - low - 1).bit_length() - 1)
+        below = climb(low, middle, path[:-1]) if index < middle else climb(middle, high, path[:-1])
+        if below is None:
+            return None
+        return sha256(b"\1" + below + path[-1]) if index < middle else sha256(b"\1" + path[-1] + below)
+
+    return climb(0, size, path) if index < size < 1 << 64 else None
+
+
+def check_proof(report, key, proof, notes, pinned):
+    """That the newest checkpoint stands in the gateway's own tree."""
+    if proof is None:
+        return report.add(INCOMPLETE, "heads", None, None, "there is no proof for the gateway's own tree")
+    head_of, origin = proof.partition("\n\n"), f"{key.name}/heads"
+    lines = head_of[0].split("\n")
+    try:
+        if lines[0] != "c2sp.org/tlog-proof@v1" or not head_of[1]:
+            raise ValueError
+        index = re.fullmatch("index (0|[1-9][0-9]{0,18})", lines[1])[1]
+        path = [base64.b64decode(line, validate=True) for line in lines[2:]]
+        if len(path) > 64 or any(len(digest) != 32 for digest in path):
+            raise ValueError
+    except (ValueError, TypeError, IndexError):
+        return report.add(ALTERED, "heads", None, None, "`gateway-proof.txt` is no proof")
+    try:
+        found, size, root = key.checkpoint(head_of[2])
+        if found != origin:
+            raise ValueError(f"it is one of `{found}`")
+    except ValueError as error:
+        return report.add(ALTERED, "signature", None, None, f"the head: {error}")
+    leaf = sha256(b"\0breakglass/head/v1\0" + notes[-1].encode()) if notes else None
+    if leaf is None or root_by_path(int(index), size, leaf, path) != root:
+        return report.add(ALTERED, "heads", None, int(index) + 1, "the newest checkpoint is not in the gateway's tree")
+    report.met += 1
+    if any((of, at) == (origin, size) and other != root for of, at, other in pinned):
+        report.add(ALTERED, "pinned", None, size, "the gateway's checkpoints are not those that were signed")
+
+
+def seal_lines(log, seals):
+    """Records with their seals, as `check_session` takes them."""
+
+    def line_of(file):
+        line = file.readline(LINE_BYTES_MAX)
+        if line and not line.endswith(b"\n"):
+            raise ValueError("a line does not end")
+        return line[:-1] if line else None
+
+    while True:
+        record, seal = line_of(log), line_of(seals)
+        if record is None and seal is None:
+            return
+        if record is None or seal is None:
+            raise ValueError("`log.jsonl` and `seals.jsonl` are not equally long")
+        seal = json.loads(seal)
+        salt = seal["salt"]
+        if salt is not None and not re.fullmatch("[0-9a-f]{32}", salt):
+            raise ValueError("the salt")
+        if not re.fullmatch("[0-9a-f]{64}", seal["commitment"]) or type(seal["seq"]) is not int:
+            raise ValueError("the commitment")
+        salt = None if salt is None else bytes.fromhex(salt)
+        yield seal["seq"], record, salt, bytes.fromhex(seal["commitment"]), None, seal["epoch"]
+
+
+def check_bundle(path, key, pinned):
+    try:
+        bundle = zipfile.ZipFile(path)
+        about = json.loads(bundle.read("bundle.json"))
+        session = about["session"]
+        if about["format"] != "breakglass-bundle/1" or str(uuid.UUID(session)) != session:
+            raise ValueError("its format is another")
+    except (KeyError, ValueError, TypeError, AttributeError, *UNREADABLE) as error:
+        raise Nothing(f"`{path}` is neither a breakglass database nor a bundle: {error}")
+    report, origin = Report(), f"{key.name}/sessions/{session}"
+    check_files(report, bundle, key, session)
+    notes = split_notes(text_of(bundle, "checkpoints.txt") or "")
+    check_proof(report, key, text_of(bundle, "gateway-proof.txt"), notes, pinned)
+    expected = []
+    for note in notes:
+        try:
+            found, size, root = key.checkpoint(note)
+            if found != origin:
+                raise ValueError(f"it is one of `{found}`")
+            expected.append((size, root, False))
+        except ValueError as error:
+            report.add(ALTERED, "signature", session, None, f"a checkpoint: {error}")
+    mine = [(size, root, True) for of, size, root in pinned if of == origin]
+    try:
+        log, seals = bundle.open("log.jsonl"), bundle.open("seals.jsonl")
+    except (KeyError, *UNREADABLE):
+        log = seals = io.BytesIO()
+    check_session(report, session, seal_lines(log, seals), expected + mine)
+    if pinned and not mine:
+        report.add(INCOMPLETE, "pinned", None, None, "none of the pinned checkpoints is of this session")
+    return report
+
+
+def is_zip(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PK\3\4"
+    except OSError:
+        return False
+
+
 def records(database, number):
     rows = database.execute(
         "SELECT e.seq, e.record, e.salt, e.commitment, e.kind, e.time_ms, p.id FROM events e"
@@ -388,7 +559,7 @@ def read_pinned(path, key):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("path", metavar="DATABASE")
+    parser.add_argument("path", metavar="BUNDLE|DATABASE")
     parser.add_argument("--key", required=True)
     parser.add_argument("--pinned")
     asked = parser.parse_args()
@@ -399,7 +570,8 @@ def main():
                 text = file.read()
         key = Key(text.strip())
         pinned = read_pinned(asked.pinned, key) if asked.pinned else []
-        report = check_database(asked.path, key, pinned)
+        check = check_bundle if is_zip(asked.path) else check_database
+        report = check(asked.path, key, pinned)
     except Nothing as error:
         print(error, file=sys.stderr)
         return NOTHING

@@ -69,7 +69,7 @@ enum Command {
     Prompt(prompt::PromptArgs),
     /// Stop a session's running turn
     Stop(stop::StopArgs),
-    /// Take a session's whole log away, one JSON record a line
+    /// Take a session's whole history away: its records, a timeline, or a bundle that can be verified
     Export(export::ExportArgs),
     /// Print the JSON Schema of the wire protocol
     Schema,

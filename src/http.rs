@@ -8,6 +8,7 @@ mod accept;
 mod api;
 mod assets;
 mod body;
+mod bundle;
 mod credentials;
 mod doors;
 mod error;
@@ -27,8 +28,10 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, patch, post};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 pub use accept::serve;
+pub use bundle::Bundling;
 pub use doors::Doors;
 
 use crate::presets::Preset;
@@ -49,6 +52,8 @@ pub struct App {
     pub presets: Arc<[Preset]>,
     /// Who signs checkpoints.
     pub signer: Signer,
+    /// How many bundles are being made.
+    pub bundling: Bundling,
     /// Where the turns' spools lie.
     pub spools: Arc<std::path::Path>,
 }
@@ -68,7 +73,7 @@ pub fn router(app: App) -> Router {
         .route("/sessions/{id}/export", get(export::export))
         .route("/sessions/{id}/turns/{turn}", get(raw::provenance))
         .route("/sessions/{id}/turns/{turn}/raw", get(raw::raw))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(NotForContentType::new("application/zip"))))
         .fallback(api::nothing)
         // Not compressed: an event must not wait in a compressor.
         .route("/sessions/{id}/stream", get(stream::stream));

@@ -8,19 +8,23 @@
 mod append;
 mod due;
 mod epoch;
+mod facts;
 mod page;
 mod proof;
 mod record;
 mod seal;
+mod sealed;
 mod sessions;
 mod turns;
 
 pub use append::{NewEvent, Place};
 pub use due::Due;
+pub use facts::TurnFacts;
 pub use page::{Page, PageLimits, RecordPage};
 pub use proof::{HeadPage, SessionTree};
+pub use sealed::Sealed;
 pub use sessions::{ListCursor, NewSession, Patch, SessionKey, SessionRow};
-pub use turns::{KnownPrompt, OpenTurn, Opened, Progress, Shared, TurnFacts, TurnKey, UnfinishedTurn};
+pub use turns::{KnownPrompt, OpenTurn, Opened, Progress, Shared, TurnKey, UnfinishedTurn};
 
 use crate::db::{Db, ReadError, WriteError};
 use crate::hub::Hub;

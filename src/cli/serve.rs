@@ -126,6 +126,7 @@ fn app(config: &Config, sessions: Sessions, auth: Auth, tasks: &Tasks, listening
         tasks: tasks.clone(),
         presets: config.presets.clone().into(),
         signer,
+        bundling: http::Bundling::default(),
         spools: config.data.spools().into(),
     }
 }

@@ -4,6 +4,7 @@
 //! what other people's tools for RFC 6962 trees and C2SP notes accept. Knows neither SQLite nor files nor clocks.
 
 pub mod checkpoint;
+pub mod inclusion;
 pub mod leaf;
 pub mod note;
 pub mod tree;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use sha2::Sha256;
 
 use super::checkpoint::Checkpoint;
+use super::inclusion::{Inclusion, PathMaker};
 use super::leaf;
 use super::note::{NoteError, Signer, Verifier};
 use super::tree::{Frontier, leaf_hash};
@@ -103,6 +104,27 @@ proptest! {
         }
         let (ours, theirs) = (ours.root(), theirs.root());
         prop_assert_eq!(ours.as_slice(), theirs.as_bytes().as_slice());
+    }
+
+    #[test]
+    fn inclusion_is_proved_as_another_implementation_does(count in 1usize..70, at in any::<prop::sample::Index>()) {
+        let index = at.index(count);
+        let mut maker = PathMaker::new(index as u64, count as u64).unwrap();
+        let (mut tree, mut theirs) = (Frontier::default(), MemoryBackedTree::<Sha256, Vec<u8>>::new());
+        for number in 0..count {
+            let leaf = vec![number as u8];
+            maker.push(leaf_hash(&leaf));
+            tree.push(leaf_hash(&leaf));
+            theirs.push(leaf);
+        }
+        let (ours, leaf) = (maker.finish(), leaf_hash(&[index as u8]));
+        let expected = theirs.prove_inclusion(index);
+        prop_assert_eq!(ours.path.concat(), expected.as_bytes());
+        prop_assert_eq!(ours.root(leaf, count as u64), Some(tree.root()));
+        prop_assert_ne!(ours.root(leaf_hash(b"another"), count as u64), Some(tree.root()));
+        prop_assert_eq!(ours.root(leaf, index as u64), None);
+        let text = ours.text("head\n");
+        prop_assert_eq!(Inclusion::read(&text), Some((ours, "head\n")));
     }
 
     #[test]

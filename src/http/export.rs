@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::body::{Asked, SessionPath};
+use super::bundle;
 use super::credentials::Caller;
 use super::error::HttpError;
 use super::timeline::{Markup, Timeline};
@@ -31,6 +32,8 @@ enum Format {
     Md,
     /// One file that needs no network.
     Html,
+    /// All of them with raw evidence and proofs, as a zip.
+    Bundle,
 }
 
 impl Format {
@@ -39,6 +42,7 @@ impl Format {
             Self::Jsonl => "application/x-ndjson",
             Self::Md => "text/markdown; charset=utf-8",
             Self::Html => "text/html; charset=utf-8",
+            Self::Bundle => "application/zip",
         }
     }
 
@@ -47,12 +51,13 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Md => "md",
             Self::Html => "html",
+            Self::Bundle => "zip",
         }
     }
 
     fn timeline(self) -> Option<Timeline> {
         match self {
-            Self::Jsonl => None,
+            Self::Jsonl | Self::Bundle => None,
             Self::Md => Some(Timeline::new(Markup::Markdown)),
             Self::Html => Some(Timeline::new(Markup::Html)),
         }
@@ -77,14 +82,21 @@ pub(super) async fn export(
     let live = app.door.sessions.open(id).await?;
     let state = app.door.sessions.state(id).await?;
     let until = state.head;
+    // The place for the access record: who took what away, before the first byte goes out.
     tracing::info!(session.id = %id, by = who.name(), events = until.0, "an export begins");
-    let timeline = format.timeline();
-    let head = timeline.as_ref().map(|timeline| timeline.head(&state, who.name()));
-    let export =
-        Export { log: app.door.sessions.log().clone(), session: live.key(), after: Seq::ZERO, until, timeline, head };
+    let body = match format {
+        Format::Bundle => bundle::body(app, live.key(), state, who.name().to_owned()).await?,
+        Format::Jsonl | Format::Md | Format::Html => {
+            let timeline = format.timeline();
+            let head = timeline.as_ref().map(|timeline| timeline.head(&state, who.name()));
+            let log = app.door.sessions.log().clone();
+            let export = Export { log, session: live.key(), after: Seq::ZERO, until, timeline, head };
+            Body::from_stream(stream::unfold(Some(export), Export::next).fuse())
+        }
+    };
     let name = format!("attachment; filename=\"breakglass-{id}.{}\"", format.extension());
     let headers = [(header::CONTENT_TYPE, format.content_type().to_owned()), (header::CONTENT_DISPOSITION, name)];
-    Ok((headers, Body::from_stream(stream::unfold(Some(export), Export::next).fuse())).into_response())
+    Ok((headers, body).into_response())
 }
 
 struct Export {

@@ -148,12 +148,18 @@ pub(super) async fn provenance(
 ) -> Result<Json<Provenance>, HttpError> {
     who.demand(Action::Export)?;
     let facts = find(&app, &session, &turn).await?;
-    let (spools, turn) = (app.spools.clone(), facts.turn);
-    let runs = (1..=facts.attempts).map(move |attempt| {
-        let dir = SpoolDir::new(&spools, turn, attempt);
-        Run { attempt, launch: dir.spec().ok(), exit: dir.exit_record().ok().flatten() }
-    });
-    let runs = tokio::task::spawn_blocking(move || runs.collect()).await;
-    let runs = runs.map_err(|_| HttpError::new(ErrorCode::Internal, "the turn's records could not be read"))?;
-    Ok(Json(Provenance { facts, session, runs }))
+    let spools = app.spools.clone();
+    let read = tokio::task::spawn_blocking(move || Provenance::read(&spools, session, facts)).await;
+    Ok(Json(read.map_err(|_| HttpError::new(ErrorCode::Internal, "the turn's records could not be read"))?))
+}
+
+impl Provenance {
+    /// Reads what lies beside the log; blocks.
+    pub(super) fn read(spools: &std::path::Path, session: String, facts: TurnFacts) -> Self {
+        let runs = (1..=facts.attempts).map(|attempt| {
+            let dir = SpoolDir::new(spools, facts.turn, attempt);
+            Run { attempt, launch: dir.spec().ok(), exit: dir.exit_record().ok().flatten() }
+        });
+        Self { runs: runs.collect(), facts, session }
+    }
 }

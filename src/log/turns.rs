@@ -125,51 +125,6 @@ pub struct UnfinishedTurn {
 /// As much of a prompt as fits on a line of the list.
 const TITLE_CHARS: usize = 60;
 
-/// What the log knows of how a turn came about and ended.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct TurnFacts {
-    /// The turn.
-    pub turn: TurnId,
-    /// The seq of its `user` event.
-    pub seq: Seq,
-    /// Who asked.
-    pub by: String,
-    /// Which agent.
-    pub agent: String,
-    /// Which model.
-    pub model: String,
-    /// When the prompt was accepted.
-    pub accepted: String,
-    /// How often the agent was started.
-    pub attempts: u32,
-    /// Who stopped it.
-    pub cancelled_by: Option<String>,
-    /// How it ended; none while it runs.
-    pub outcome: Option<String>,
-    /// When it ended.
-    pub ended: Option<String>,
-}
-
-fn facts(connection: &Connection, session: SessionKey, turn: TurnId) -> rusqlite::Result<Option<TurnFacts>> {
-    let sql = "SELECT user_seq, by, agent, model, accepted_ms, attempt, cancelled_by, outcome, ended_ms
-               FROM turns WHERE id = ?1 AND session = ?2";
-    let read = |row: &Row<'_>| {
-        Ok(TurnFacts {
-            turn,
-            seq: Seq(row.get::<_, i64>(0)? as u64),
-            by: row.get(1)?,
-            agent: row.get(2)?,
-            model: row.get(3)?,
-            accepted: WallMs(row.get(4)?).rfc3339(),
-            attempts: row.get(5)?,
-            cancelled_by: row.get(6)?,
-            outcome: row.get(7)?,
-            ended: row.get::<_, Option<i64>>(8)?.map(|ms| WallMs(ms).rfc3339()),
-        })
-    };
-    connection.prepare_cached(sql)?.query_row((turn.to_string(), session), read).optional()
-}
-
 fn sha256(text: &str) -> Vec<u8> {
     Sha256::digest(text.as_bytes()).to_vec()
 }
@@ -262,14 +217,6 @@ impl Log {
     /// When the log cannot be read.
     pub async fn known_prompt(&self, key: PromptKey) -> Result<Option<KnownPrompt>, LogError> {
         Ok(self.db.readers.read(move |connection| known(connection, key)).await?)
-    }
-
-    /// What is known of a turn of this session; `None`: it has no such turn.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub async fn turn_facts(&self, session: SessionKey, turn: TurnId) -> Result<Option<TurnFacts>, LogError> {
-        Ok(self.db.readers.read(move |connection| facts(connection, session, turn)).await?)
     }
 
     /// Accepts a prompt: its `user` event, its key and its turn, all or nothing.

@@ -20,6 +20,7 @@ use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::leaf;
 use crate::evidence::note::{self, Verifier};
 use crate::evidence::tree::Frontier;
+use crate::ids::SessionId;
 use crate::log::{Log, LogError, SessionKey, SessionTree};
 use memory::{Memory, Signed, Tree};
 
@@ -108,6 +109,26 @@ impl Signer {
         if tokio::time::timeout(STOP_TIMEOUT, self.sign_leftovers()).await.is_err() {
             tracing::warn!("not every session could be signed in time; the next start signs the rest");
         }
+    }
+
+    /// Signs what a session has now; how much of it stands under a checkpoint then.
+    ///
+    /// # Errors
+    /// When the log cannot be read. A refusal is an alarm, and then less is signed than there is.
+    pub async fn sign_now(&self, key: SessionKey) -> Result<u64, LogError> {
+        self.sign_sessions([key]).await;
+        // Another task may have signed the session, and be about to sign the gateway's tree.
+        let covered = self.log.newest_gateway_head().await?.map_or(0, |(size, _)| size);
+        if covered < self.log.checkpoint_count().await? {
+            self.sign_gateway().await;
+        }
+        Ok(self.log.session_tree(key).await?.map_or(0, |found| found.signed_size))
+    }
+
+    /// Signs what was handed out: the hash of a bundle's list of files. No checkpoint reads like this.
+    pub fn sign_bundle(&self, session: SessionId, list_sha256: &str) -> String {
+        let name = self.key.verifier().name();
+        self.key.sign(&format!("{name}/bundles/{session}\nsha256 {list_sha256}\ntime {}\n", WallMs::now().rfc3339()))
     }
 
     async fn sign_leftovers(&self) {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use super::heads::Heads;
 use super::report::{Finding, Report, Verdict};
 use super::session::{Columns, Found, Session};
-use super::{Pinned, VerifyError};
+use super::{Pinned, VerifyError, gateway_origin, read_checkpoint, session_origin};
 use crate::clock::WallMs;
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::note::Verifier;
@@ -101,7 +101,7 @@ impl Check<'_> {
         let sql = "SELECT DISTINCT session FROM checkpoints WHERE session NOT IN (SELECT id FROM sessions)";
         let mut gone: Vec<String> =
             self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        let prefix = origin_prefix(self.key);
+        let prefix = session_origin(self.key);
         for checkpoint in &self.pinned.0 {
             let Some(id) = checkpoint.origin.strip_prefix(&prefix) else { continue };
             let found = self.connection.query_row("SELECT 1 FROM sessions WHERE id = ?1", [id], |_| Ok(()));
@@ -117,7 +117,7 @@ impl Check<'_> {
     }
 
     fn gateway(&mut self) -> rusqlite::Result<()> {
-        let (key, origin) = (self.key, format!("{}/heads", self.key.name()));
+        let (key, origin) = (self.key, gateway_origin(self.key));
         let mut heads = Heads::new(&mut self.report);
         let mut statement = self.connection.prepare("SELECT size, note FROM heads ORDER BY id")?;
         let mut rows = statement.query([])?;
@@ -141,7 +141,7 @@ impl Check<'_> {
     }
 
     fn session(&mut self, id: SessionId, session_key: i64) -> rusqlite::Result<()> {
-        let (key, origin) = (self.key, format!("{}{id}", origin_prefix(self.key)));
+        let (key, origin) = (self.key, format!("{}{id}", session_origin(self.key)));
         let mut session = Session::new(id, &mut self.report);
         let mut statement = self.connection.prepare_cached("SELECT size, note FROM checkpoints WHERE session = ?1")?;
         let mut rows = statement.query([id.to_string()])?;
@@ -188,16 +188,11 @@ fn take(session: &mut Session<'_>, row: &Row<'_>) -> rusqlite::Result<bool> {
     Ok(session.take(&found, Some(&columns)))
 }
 
-fn origin_prefix(key: &Verifier) -> String {
-    format!("{}/sessions/", key.name())
-}
-
 /// A checkpoint of this tree and this size, signed by the key; else what is wrong with it.
 fn read(key: &Verifier, note: &str, origin: &str, size: i64) -> Result<Checkpoint, String> {
-    let text = key.open(note).map_err(|error| error.to_string())?;
-    let checkpoint = Checkpoint::parse(text).ok_or("it is no checkpoint")?;
-    if checkpoint.origin != origin || checkpoint.size != size as u64 {
-        return Err(format!("it is one of `{}` at {}", checkpoint.origin, checkpoint.size));
+    let checkpoint = read_checkpoint(key, note, origin)?;
+    if checkpoint.size != size as u64 {
+        return Err(format!("it is one at {}", checkpoint.size));
     }
     Ok(checkpoint)
 }

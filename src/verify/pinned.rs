@@ -45,7 +45,7 @@ impl Pinned {
 }
 
 /// The notes in a text.
-fn notes(text: &str) -> Vec<String> {
+pub(super) fn notes(text: &str) -> Vec<String> {
     let (mut notes, mut open, mut signed) = (Vec::new(), String::new(), false);
     for line in text.lines() {
         if let Some(note) = note_on_one_line(line) {
