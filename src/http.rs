@@ -9,6 +9,7 @@ mod api;
 mod assets;
 mod body;
 mod bundle;
+mod checkpoint;
 mod credentials;
 mod doors;
 mod error;
@@ -71,6 +72,7 @@ pub fn router(app: App) -> Router {
         .route("/sessions/{id}/prompts", post(api::prompt))
         .route("/sessions/{id}/cancel", post(api::cancel))
         .route("/sessions/{id}/export", get(export::export))
+        .route("/sessions/{id}/checkpoint", get(checkpoint::checkpoint))
         .route("/sessions/{id}/turns/{turn}", get(raw::provenance))
         .route("/sessions/{id}/turns/{turn}/raw", get(raw::raw))
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(NotForContentType::new("application/zip"))))

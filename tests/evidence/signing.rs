@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::history::{History, Verdict};
 use crate::support::agent::FakeAgent;
+use crate::support::http::Http;
 use crate::support::scene::Scene;
 use crate::support::viewer::Viewer;
 use crate::support::wait::eventually;
@@ -23,7 +24,16 @@ async fn every_turn_ends_under_a_checkpoint_and_long_ones_get_them_on_the_way() 
     let mut scene = Scene::drill().await;
     let database = scene.gateway.data().join("breakglass.db");
     let first = scene.viewer.turn(&scene.session, "[[text:hello]]").await.last().unwrap().seq() as i64;
+    let checkpoint = format!("/api/sessions/{}/checkpoint", scene.session);
     eventually("the turn's checkpoint", || (sizes(&database, &scene.session) == [first]).then_some(())).await;
+    // Whoever may read may pin it.
+    let vic = scene.gateway.add_token("vic", "viewer").await;
+    let note = Http::new(scene.gateway.address(), Some(&vic)).get(&checkpoint).await.text();
+    let lines: Vec<&str> = note.lines().collect();
+    assert!(lines[0].ends_with(&format!("/sessions/{}", scene.session)) && lines[1] == first.to_string(), "{note}");
+    let empty = scene.viewer.create_session().await;
+    let none = scene.gateway.http().get(&format!("/api/sessions/{empty}/checkpoint")).await;
+    assert_eq!(none.error_code(), "not_found", "{}", none.text());
 
     let agent =
         FakeAgent::shell("init; i=0; while [ $i -lt 2500 ]; do i=$((i + 1)); text $i; done; wait_gate go; result done");

@@ -57,10 +57,15 @@ export async function patchSession(session: string, change: { title?: string; ar
   return (await call('PATCH', `/api/sessions/${session}`, change)) as SessionState;
 }
 
-export type ExportFormat = 'jsonl' | 'md' | 'html';
+export type ExportFormat = 'jsonl' | 'md' | 'html' | 'bundle';
 
 export function exportUrl(session: string, format: ExportFormat): string {
   return `/api/sessions/${session}/export?format=${format}`;
+}
+
+/** The newest signed checkpoint of a session's log, as text; 404 when there is none yet. */
+export async function checkpoint(session: string): Promise<string> {
+  return asText(await call('GET', `/api/sessions/${session}/checkpoint`));
 }
 
 /** One event that matches a search. Its words may be anything. */
@@ -146,7 +151,8 @@ async function call(method: string, path: string, body?: object, signal?: AbortS
   } catch {
     throw new ApiError(0, 'unreachable', 'the gateway does not answer');
   }
-  const answer: unknown = await response.json().catch(() => null);
+  const json = response.headers.get('content-type')?.startsWith('application/json') === true;
+  const answer: unknown = await (json ? response.json() : response.text()).catch(() => null);
   if (response.ok) return answer;
   const error = isObject(answer) && isObject(answer['error']) ? answer['error'] : {};
   throw new ApiError(response.status, String(error['code'] ?? ''), String(error['message'] ?? `HTTP ${response.status}`));

@@ -15,8 +15,10 @@ export function onKey(app: App, event: KeyboardEvent): void {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  // What is on top is left by itself, and alone.
+  if (document.querySelector('dialog[open], :popover-open') !== null) return;
   if (event.key === 'Escape') return leave();
-  if (isField(event.target) || document.querySelector('dialog[open]') !== null) return;
+  if (isField(event.target)) return;
   const action = ACTIONS[event.key];
   if (action === undefined) return;
   event.preventDefault();

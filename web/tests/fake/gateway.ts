@@ -264,6 +264,11 @@ export class FakeGateway {
       const events = session.events.slice(Math.max(0, before - 1 - limit), before - 1);
       return answer(200, { events, head: session.head, epoch: this.epoch });
     }
+    if (what === 'checkpoint') {
+      if (session.head === 0) return fail(404, 'not_found');
+      response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
+      return void response.end(`fake/sessions/${id}\n${session.head}\nroot=\n\n— fake c2lnbmF0dXJl\n`);
+    }
     if (what === 'export') return answer(200, session.events);
     if (request.method === 'PATCH') {
       if (typeof body.title === 'string') session.title = body.title;

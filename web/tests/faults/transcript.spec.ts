@@ -80,6 +80,31 @@ test('a link opens at its event, however old it is', async ({ gateway, arrive })
   await expect(aud.page.getByText('Event 999999 is not in the log')).toBeVisible();
 });
 
+test('what somebody looked for does not stay behind a fold', async ({ gateway, arrive }) => {
+  const session = gateway.session('Folded');
+  session.add('t1', { kind: 'user', text: 'look', by: 'ben', model: 'm' });
+  session.add('t1', { kind: 'tool', name: 'Bash', input: { command: 'dmesg' }, ref: 'r' });
+  const output = ['the needle', ...Array.from({ length: 40 }, (_, n) => `line ${n}`)].join('\n');
+  session.add('t1', { kind: 'tool_result', is_error: false, output, bytes: output.length, ref: 'r' });
+  const ana = await arrive('ana', `#/${session.session}`);
+  await expect(ana.transcript).toContainText('line 39');
+  await expect(ana.transcript).not.toContainText('the needle');
+  await ana.page.evaluate((hash) => (location.hash = hash), `#/${session.session}/3`);
+  await expect(ana.transcript.getByText('the needle')).toBeInViewport();
+  await ana.page.getByRole('button', { name: 'Show less' }).click();
+  await expect(ana.transcript).not.toContainText('the needle');
+});
+
+test('a tool that somebody stopped is interrupted, not failed', async ({ gateway, arrive }) => {
+  const session = gateway.session('Stopped');
+  session.add('t1', { kind: 'user', text: 'look', by: 'ben', model: 'm' });
+  session.add('t1', { kind: 'tool', name: 'Bash', input: { command: 'du /' }, ref: 'r' });
+  session.add('t1', { kind: 'cancelled', by: 'ben' });
+  session.add('t1', { kind: 'tool_result', is_error: true, output: 'The tool use was rejected.', bytes: 26, ref: 'r' });
+  const ana = await arrive('ana', `#/${session.session}`);
+  await expect(ana.tool('Bash: interrupted')).toContainText('rejected');
+});
+
 test('keys: turns, find, help, sessions', async ({ gateway, arrive }) => {
   const session = longSession(gateway, 6, 20);
   const ana = await arrive('ana', `#/${session.session}`);
