@@ -10,6 +10,7 @@ mod prompt;
 mod remote;
 mod schema;
 mod screen;
+mod search;
 mod serve;
 mod sessions;
 mod stop;
@@ -63,6 +64,8 @@ enum Command {
     Prompt(prompt::PromptArgs),
     /// Stop a session's running turn
     Stop(stop::StopArgs),
+    /// Find words in all sessions: prompts, prose, tool inputs and outputs, results and errors
+    Search(search::SearchArgs),
     /// Take a session's whole log away, one JSON record a line
     Export(export::ExportArgs),
     /// Print the JSON Schema of the wire protocol
@@ -109,6 +112,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Attach(args) => in_client_runtime(attach::attach(args)),
         Command::Prompt(args) => in_client_runtime(prompt::prompt(args)),
         Command::Stop(args) => in_client_runtime(stop::stop(args)),
+        Command::Search(args) => in_client_runtime(search::search(args)),
         Command::Export(args) => in_client_runtime(export::export(args)),
     };
     match ended {

@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod export;
 mod health;
+mod search;
 mod socket;
 mod stream;
 mod transcript;
@@ -29,6 +30,7 @@ pub use accept::serve;
 pub use doors::Doors;
 
 use crate::presets::Preset;
+use crate::search::Search;
 use crate::tasks::Tasks;
 use crate::ws::Door;
 
@@ -43,6 +45,8 @@ pub struct App {
     pub tasks: Tasks,
     /// Prompts to begin with.
     pub presets: Arc<[Preset]>,
+    /// Search through all sessions.
+    pub search: Search,
 }
 
 /// All routes.
@@ -52,6 +56,7 @@ pub fn router(app: App) -> Router {
         .route("/logout", post(api::logout))
         .route("/me", get(api::me))
         .route("/presets", get(api::presets))
+        .route("/search", get(search::search))
         .route("/sessions", get(api::list).post(api::create))
         .route("/sessions/{id}", get(api::session).merge(patch(api::rename)))
         .route("/sessions/{id}/events", get(events::page))

@@ -7,12 +7,14 @@
 
 mod append;
 mod epoch;
+mod feed;
 mod page;
 mod record;
 mod sessions;
 mod turns;
 
 pub use append::{NewEvent, Place};
+pub use feed::{Fed, Feed, Shown};
 pub use page::{Page, PageLimits, RecordPage};
 pub use sessions::{ListCursor, NewSession, Patch, SessionKey, SessionRow};
 pub use turns::{KnownPrompt, OpenTurn, Opened, Progress, Shared, TurnKey, UnfinishedTurn};

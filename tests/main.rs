@@ -15,6 +15,8 @@ mod restart;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod search;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod support;
