@@ -91,7 +91,7 @@ impl Search {
     /// [`SearchError`].
     pub async fn find(&self, query: Query) -> Result<SearchAnswer, SearchError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| SearchError::Stopping)?;
-        let places = Arc::clone(&self.places);
+        let (places, edition) = (Arc::clone(&self.places), self.alarm.edition());
         let looking = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             look(&places, &query)
@@ -101,7 +101,7 @@ impl Search {
             && index::is_damage(error)
         {
             tracing::warn!(%error, "the search index cannot be read");
-            self.alarm.ring();
+            self.alarm.ring(edition);
             return Err(SearchError::NotReady);
         }
         answer

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -28,13 +28,26 @@ const NICENESS: i32 = 10;
 #[derive(Clone)]
 pub(super) struct Alarm {
     is_damaged: Arc<AtomicBool>,
+    edition: Arc<AtomicU64>,
     wake: SyncSender<()>,
 }
 
+/// Which making of the index is there; none while one is being made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Edition(Option<u64>);
+
 impl Alarm {
-    pub(super) fn ring(&self) {
-        self.is_damaged.store(true, Ordering::Release);
-        let _already_awake = self.wake.try_send(());
+    pub(super) fn edition(&self) -> Edition {
+        // Odd numbers: between two editions.
+        Edition(Some(self.edition.load(Ordering::Acquire)).filter(|number| number % 2 == 0))
+    }
+
+    /// What was seen at a damaged edition says nothing about a later one.
+    pub(super) fn ring(&self, seen: Edition) {
+        if seen.0.is_some() && seen == self.edition() {
+            self.is_damaged.store(true, Ordering::Release);
+            let _already_awake = self.wake.try_send(());
+        }
     }
 }
 
@@ -52,6 +65,7 @@ struct Indexer {
     path: PathBuf,
     epoch: Epoch,
     is_damaged: Arc<AtomicBool>,
+    edition: Arc<AtomicU64>,
     stopping: tokio_util::sync::CancellationToken,
     index: Option<Index>,
 }
@@ -60,12 +74,13 @@ struct Indexer {
 pub(super) fn start(places: &Places, epoch: Epoch, hub: &Hub, tasks: &Tasks) -> Result<Alarm, OpenError> {
     // One pending wake-up is enough: the thread reads all there is.
     let (wake, woken) = sync_channel(1);
-    let alarm = Alarm { is_damaged: Arc::default(), wake };
+    let alarm = Alarm { is_damaged: Arc::default(), edition: Arc::new(AtomicU64::new(1)), wake };
     let indexer = Indexer {
         feed: Feed::open(&places.log)?,
         path: places.index.clone(),
         epoch,
         is_damaged: Arc::clone(&alarm.is_damaged),
+        edition: Arc::clone(&alarm.edition),
         stopping: tasks.stopping().clone(),
         index: None,
     };
@@ -102,22 +117,30 @@ impl Indexer {
     fn attempt(&mut self) -> bool {
         let Err(error) = self.catch_up() else { return true };
         tracing::warn!(%error, "the search index cannot be brought up to date; it will be tried again");
-        self.index = None;
+        self.close();
         let is_damaged = matches!(&error, Failed::Index(error) if is_damage(error));
         self.is_damaged.fetch_or(is_damaged, Ordering::AcqRel);
         !is_damaged
     }
 
+    fn close(&mut self) {
+        if self.index.take().is_some() {
+            self.edition.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
     fn catch_up(&mut self) -> Result<(), Failed> {
         if self.is_damaged.swap(false, Ordering::AcqRel) {
-            self.index = None;
+            self.close();
             super::index::remove(&self.path);
         }
         let index = match &mut self.index {
             Some(index) => index,
             none => {
                 let newest = self.feed.newest().map_err(Failed::Log)?;
-                none.insert(Index::open(&self.path, self.epoch, newest).map_err(Failed::Index)?)
+                let index = Index::open(&self.path, self.epoch, newest).map_err(Failed::Index)?;
+                self.edition.fetch_add(1, Ordering::AcqRel);
+                none.insert(index)
             }
         };
         while !self.stopping.is_cancelled() && !self.is_damaged.load(Ordering::Acquire) {

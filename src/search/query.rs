@@ -76,9 +76,9 @@ impl Query {
         let query = Self {
             terms: some(&asked.q).map(|text| terms(&text)).transpose().map_err(bad("q"))?.unwrap_or_default(),
             session: session.map_err(|error| bad("session")(error.to_string()))?,
-            kinds: list(some(&asked.kind), kind).map_err(bad("kind"))?,
+            kinds: list(some(&asked.kind).as_deref(), kind).map_err(bad("kind"))?,
             by: some(&asked.by).map(name).transpose().map_err(bad("by"))?,
-            outcomes: list(some(&asked.outcome), outcome).map_err(bad("outcome"))?,
+            outcomes: list(some(&asked.outcome).as_deref(), outcome).map_err(bad("outcome"))?,
             from_ms: some(&asked.from).map(|text| time_ms(&text)).transpose().map_err(bad("from"))?,
             to_ms: some(&asked.to).map(|text| time_ms(&text)).transpose().map_err(bad("to"))?,
             limit: some(&asked.limit).map_or(Ok(HITS_DEFAULT), |text| limit(&text)).map_err(bad("limit"))?,
@@ -128,7 +128,7 @@ fn terms(text: &str) -> Result<Vec<Term>, String> {
     Ok(terms)
 }
 
-fn list<T>(text: Option<String>, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+fn list<T>(text: Option<&str>, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     text.iter().flat_map(|text| text.split(',')).map(|item| read(item.trim())).collect()
 }
 

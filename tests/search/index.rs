@@ -7,6 +7,9 @@ use super::{all, settled};
 use crate::support::gateway::Gateway;
 use crate::support::scene::Scene;
 
+/// A way to lose an index.
+type Spoil = (&'static str, fn(&Path));
+
 const FILES: [&str; 3] = ["search.db", "search.db-wal", "search.db-shm"];
 
 fn copy(from: &Path, to: &Path) {
@@ -69,11 +72,11 @@ async fn killed_while_it_indexes_it_goes_on() {
 #[tokio::test]
 async fn a_lost_or_damaged_index_is_made_anew() {
     let mut scene = with_marble().await;
-    let spoil: [(&str, fn(&Path)); 6] = [
+    let spoil: [Spoil; 6] = [
         ("missing", |path| fs::remove_file(path).expect("it was there")),
         ("empty", |path| fs::write(path, "").expect("writable")),
         ("no database", |path| {
-            fs::write(path, "not a database at all, but long enough to be looked at".repeat(50)).expect("writable")
+            fs::write(path, "not a database at all, but long enough to be looked at".repeat(50)).expect("writable");
         }),
         ("torn", |path| {
             let bytes = fs::read(path).expect("readable");
