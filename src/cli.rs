@@ -11,6 +11,7 @@ mod prompt;
 mod remote;
 mod schema;
 mod screen;
+mod search;
 mod serve;
 mod sessions;
 mod stop;
@@ -69,6 +70,8 @@ enum Command {
     Prompt(prompt::PromptArgs),
     /// Stop a session's running turn
     Stop(stop::StopArgs),
+    /// Find words in all sessions: prompts, prose, tool inputs and outputs, results and errors
+    Search(search::SearchArgs),
     /// Take a session's whole history away: its records, a timeline, or a bundle that can be verified
     Export(export::ExportArgs),
     /// Print the JSON Schema of the wire protocol
@@ -117,6 +120,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Attach(args) => in_client_runtime(attach::attach(args)),
         Command::Prompt(args) => in_client_runtime(prompt::prompt(args)),
         Command::Stop(args) => in_client_runtime(stop::stop(args)),
+        Command::Search(args) => in_client_runtime(search::search(args)),
         Command::Export(args) => in_client_runtime(export::export(args)),
     };
     match ended {

@@ -86,6 +86,11 @@ impl DataPaths {
         self.root.join("breakglass.db")
     }
 
+    /// The search index, which can be made anew from the database.
+    pub fn search_index(&self) -> PathBuf {
+        self.root.join("search.db")
+    }
+
     /// Held by the gateway that uses this folder.
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")

@@ -17,6 +17,7 @@ mod events;
 mod export;
 mod health;
 mod raw;
+mod search;
 mod socket;
 mod stream;
 mod timeline;
@@ -36,6 +37,7 @@ pub use bundle::Bundling;
 pub use doors::Doors;
 
 use crate::presets::Preset;
+use crate::search::Search;
 use crate::sign::Signer;
 use crate::tasks::Tasks;
 use crate::ws::Door;
@@ -57,6 +59,8 @@ pub struct App {
     pub bundling: Bundling,
     /// Where the turns' spools lie.
     pub spools: Arc<std::path::Path>,
+    /// Search through all sessions.
+    pub search: Search,
 }
 
 /// All routes.
@@ -66,6 +70,7 @@ pub fn router(app: App) -> Router {
         .route("/logout", post(api::logout))
         .route("/me", get(api::me))
         .route("/presets", get(api::presets))
+        .route("/search", get(search::search))
         .route("/sessions", get(api::list).post(api::create))
         .route("/sessions/{id}", get(api::session).merge(patch(api::rename)))
         .route("/sessions/{id}/events", get(events::page))
@@ -75,7 +80,10 @@ pub fn router(app: App) -> Router {
         .route("/sessions/{id}/checkpoint", get(checkpoint::checkpoint))
         .route("/sessions/{id}/turns/{turn}", get(raw::provenance))
         .route("/sessions/{id}/turns/{turn}/raw", get(raw::raw))
-        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(NotForContentType::new("application/zip"))))
+        .layer(
+            CompressionLayer::new()
+                .compress_when(DefaultPredicate::new().and(NotForContentType::new("application/zip"))),
+        )
         .fallback(api::nothing)
         // Not compressed: an event must not wait in a compressor.
         .route("/sessions/{id}/stream", get(stream::stream));

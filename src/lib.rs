@@ -55,11 +55,12 @@
 //! | a viewer sees one run of seqs, caught up is said once | [`ws::Cursor`] |
 //! | bounded memory for each viewer, a frozen one delays nobody | [`ws`] |
 //! | at most one running turn, one `turn_end` for each `user` | [`session`] |
+//! | what is found is in the log as it is now | [`search`] |
 //! | a principal exists only behind a credential; doors ask for actions | [`auth`] |
 //!
 //! # What may use what
 //!
-//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}, sign`
+//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `search, turn::{import, run}, sign`
 //! <- `session` <- `ws, http` <- `cli`. [`verify`] uses `evidence` and its own read-only connection, so that it can judge the
 //! rest. The terminal's own side of the wire, [`client`], uses `ids` and `protocol` alone; the stress
 //! program in `stress/` uses nothing of the library, so that it can judge it. Nothing below `ws` and `http` knows HTTP; status codes stand in one file; nothing outside [`config`]
@@ -82,6 +83,7 @@ pub mod ids;
 pub mod log;
 pub mod presets;
 pub mod protocol;
+pub mod search;
 pub mod session;
 pub mod sign;
 pub mod tasks;

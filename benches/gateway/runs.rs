@@ -4,6 +4,7 @@ pub(crate) mod fanout;
 pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod replay;
+pub(crate) mod search;
 pub(crate) mod slow;
 pub(crate) mod start;
 pub(crate) mod writer;

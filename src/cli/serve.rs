@@ -22,6 +22,7 @@ use crate::http::{self, App, Doors};
 use crate::hub::Hub;
 use crate::log::Log;
 use crate::protocol::server::AgentInfo;
+use crate::search::{Places, Search};
 use crate::session::{Deps, Sessions};
 use crate::sign::{Signer, key};
 use crate::tasks::Tasks;
@@ -64,8 +65,11 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let first = auth.first_token().await.context("cannot make the first token")?;
     let keeper = auth.clone();
     tasks.spawn_until_stop(async move { keeper.watch_withdrawals().await });
+    let places = Places { log: config.data.database(), index: config.data.search_index() };
+    let log = sessions.log();
+    let search = Search::start(places, log.epoch(), log.hub(), &tasks).context("cannot start the search")?;
     tasks.spawn(signer.clone().run(tasks.stopping().clone()));
-    let app = app(&config, sessions, auth, &tasks, listening, signer.clone());
+    let app = app(&config, sessions, auth, search, &tasks, listening, signer.clone());
     announce(&config, listening, first.as_ref()).context("cannot write to stdout")?;
     tasks.spawn(http::serve(listener, http::router(app), tasks.clone()));
 
@@ -116,7 +120,15 @@ async fn archive_leftovers(sessions: &Sessions, config: &Config, tasks: &Tasks) 
     Ok(())
 }
 
-fn app(config: &Config, sessions: Sessions, auth: Auth, tasks: &Tasks, listening: SocketAddr, signer: Signer) -> App {
+fn app(
+    config: &Config,
+    sessions: Sessions,
+    auth: Auth,
+    search: Search,
+    tasks: &Tasks,
+    listening: SocketAddr,
+    signer: Signer,
+) -> App {
     let agent = config.agent.clone();
     let door = Door { sessions, auth, agents: Arc::new(move || agents(&agent)), stopping: tasks.stopping().clone() };
     let doors = Arc::new(Doors::new(listening, config.public_url.as_ref()));
@@ -125,6 +137,7 @@ fn app(config: &Config, sessions: Sessions, auth: Auth, tasks: &Tasks, listening
         doors,
         tasks: tasks.clone(),
         presets: config.presets.clone().into(),
+        search,
         signer,
         bundling: http::Bundling::default(),
         spools: config.data.spools().into(),
