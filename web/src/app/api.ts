@@ -1,7 +1,7 @@
 // The gateway's HTTP face, as far as the page needs it (protocol.md section 4). The cookie is the credential.
 import { asCount, asText, isObject, isRecord } from '../wire/parse';
 import { isUuid } from '../wire/ids';
-import type { EventRecord, SessionState } from '../wire/types';
+import type { EventRecord, Hit, SessionState } from '../wire/types';
 import type { Probe } from '../socket/connection';
 import { searchQuery, type Criteria } from './criteria';
 
@@ -68,19 +68,8 @@ export async function checkpoint(session: string): Promise<string> {
   return asText(await call('GET', `/api/sessions/${session}/checkpoint`));
 }
 
-/** One event that matches a search. Its words may be anything. */
-export interface SearchHit {
-  session: string;
-  title: string;
-  seq: number;
-  time: string;
-  kind: string;
-  by: string;
-  snippet: { text: string; hit: boolean }[];
-}
-
 export interface SearchPage {
-  hits: SearchHit[];
+  hits: Hit[];
   /** Where the next page begins; null: there is none. */
   next: string | null;
   behind: number;
@@ -99,7 +88,8 @@ export async function search(criteria: Criteria, cursor: string | null, signal: 
   };
 }
 
-function asHit(value: unknown): SearchHit[] {
+/** Its words may be anything; what it is found by must be right. */
+function asHit(value: unknown): Hit[] {
   const session = isObject(value) ? asText(value['session']) : '';
   if (!isObject(value) || !isUuid(session) || !Number.isSafeInteger(value['seq'])) return [];
   const snippet = Array.isArray(value['snippet']) ? value['snippet'].filter(isObject) : [];

@@ -6,12 +6,13 @@ import { isUuid } from '../wire/ids';
 export const WHATS = {
   all: { label: 'Everything', query: {} },
   prompts: { label: 'Prompts', query: { kind: 'user' } },
+  failed: { label: 'Prompts whose turn failed', query: { kind: 'user', outcome: 'error,timeout,lost' } },
   prose: { label: 'The agent’s words', query: { kind: 'text,result' } },
   commands: { label: 'Commands', query: { kind: 'tool' } },
   outputs: { label: 'Output of commands', query: { kind: 'tool_result' } },
   errors: { label: 'Errors', query: { kind: 'error' } },
   stops: { label: 'Who stopped a turn', query: { kind: 'cancelled' } },
-} as const satisfies { [what: string]: { label: string; query: { kind?: string } } };
+} as const satisfies { [what: string]: { label: string; query: { kind?: string; outcome?: string } } };
 
 export type What = keyof typeof WHATS;
 

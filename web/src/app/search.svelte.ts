@@ -1,6 +1,7 @@
 // The search across sessions: what was asked and what came of it. Only the answer to the newest question is ever shown.
 // It asks `ask` and knows neither the connection nor the screen.
-import { ApiError, type SearchHit, type SearchPage } from './api';
+import { ApiError, type SearchPage } from './api';
+import type { Hit } from '../wire/types';
 import { isBlank, NO_CRITERIA, type Criteria } from './criteria';
 
 /** People type a letter each 100 to 200 ms; asked once they pause. */
@@ -12,7 +13,7 @@ export class Search {
   criteria: Criteria = $state.raw(NO_CRITERIA);
   /** What `hits` are the answer to. */
   answered: Criteria = $state.raw(NO_CRITERIA);
-  hits: SearchHit[] = $state.raw([]);
+  hits: Hit[] = $state.raw([]);
   next: string | null = $state(null);
   /** So many records are not searched yet. */
   behind = $state(0);
@@ -72,7 +73,7 @@ export class Search {
     }
   }
 
-  #took(criteria: Criteria, before: readonly SearchHit[], page: SearchPage): void {
+  #took(criteria: Criteria, before: readonly Hit[], page: SearchPage): void {
     const known = new Set(before.map(keyOfHit));
     if (before.length === 0) this.opened = null;
     this.hits = [...before, ...page.hits.filter((hit) => !known.has(keyOfHit(hit)))];
@@ -83,6 +84,6 @@ export class Search {
   }
 }
 
-export function keyOfHit(hit: SearchHit): string {
+export function keyOfHit(hit: Hit): string {
   return `${hit.session}/${hit.seq}`;
 }

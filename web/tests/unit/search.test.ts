@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SearchHit, SearchPage } from '../../src/app/api';
+import type { SearchPage } from '../../src/app/api';
+import type { Hit } from '../../src/wire/types';
 import { isBlank, NO_CRITERIA, parseCriteria, searchHash, searchQuery, WHATS, type Criteria, type What } from '../../src/app/criteria';
 import { parseRoute } from '../../src/app/route';
 import { Search } from '../../src/app/search.svelte';
@@ -44,7 +45,7 @@ describe('what is searched for', () => {
   });
 });
 
-const hit = (seq: number): SearchHit => ({ session: SESSION, title: 't', seq, time: '', kind: 'text', by: '', snippet: [] });
+const hit = (seq: number): Hit => ({ session: SESSION, title: 't', seq, time: '', kind: 'text', by: '', snippet: [] });
 
 describe('the search', () => {
   it('shows only the answer to the newest question, whatever the order of answers', async () => {
