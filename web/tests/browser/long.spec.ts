@@ -2,7 +2,7 @@
 import { expect, test } from './fixtures';
 
 const EVENTS = 10_000;
-/** From the click to the newest event on the screen (ui.md). Measured: docs/performance-page.md. */
+/** From the click to the newest event on the screen (ui.md). Measured: docs/performance.md. */
 const OPENS_MS = 2_000;
 /** Rows in the page at once, whatever the session holds (src/session/window.ts). */
 const DRAWN_ROWS_MAX = 240;
