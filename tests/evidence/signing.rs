@@ -28,10 +28,10 @@ async fn every_turn_ends_under_a_checkpoint_and_long_ones_get_them_on_the_way() 
     eventually("the turn's checkpoint", || (sizes(&database, &scene.session) == [first]).then_some(())).await;
     // Whoever may read may pin it.
     let vic = scene.gateway.add_token("vic", "viewer").await;
-    let note = Http::new(scene.gateway.address(), Some(&vic)).get(&checkpoint).await.text();
-    let lines: Vec<&str> = note.lines().collect();
-    assert!(lines[0].ends_with(&format!("/sessions/{}", scene.session)) && lines[1] == first.to_string(), "{note}");
-    let empty = scene.viewer.create_session().await;
+    let note = Http::new(scene.gateway.address(), Some(&vic)).get(&checkpoint).await;
+    let lines: Vec<&str> = note.text().lines().collect();
+    assert!(lines[0].ends_with(&format!("/sessions/{}", scene.session)) && lines[1] == first.to_string(), "{lines:?}");
+    let empty = scene.viewer.open_session("drill").await;
     let none = scene.gateway.http().get(&format!("/api/sessions/{empty}/checkpoint")).await;
     assert_eq!(none.error_code(), "not_found", "{}", none.text());
 
