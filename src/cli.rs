@@ -7,16 +7,19 @@ mod doctor;
 mod draft;
 mod export;
 mod harmless;
+mod key;
 mod layout;
 mod prompt;
 mod remote;
 mod schema;
 mod screen;
+mod search;
 mod serve;
 mod sessions;
 mod stop;
 mod token;
 mod transcript;
+mod verify;
 mod view;
 mod words;
 mod workspaces;
@@ -61,6 +64,10 @@ enum Command {
     Token(token::TokenArgs),
     /// Show who came and what they did, the newest first; works while the gateway runs
     Access(access::AccessArgs),
+    /// Print the public key that checkpoints of the log are verified with; made if there is none yet
+    Key(key::KeyArgs),
+    /// Check a history against its signed checkpoints
+    Verify(verify::VerifyArgs),
     /// List the sessions of a gateway, latest activity first; `sessions new` makes one
     Sessions(sessions::SessionsArgs),
     /// Show a session: what was, and then what happens, live
@@ -69,7 +76,9 @@ enum Command {
     Prompt(prompt::PromptArgs),
     /// Stop a session's running turn
     Stop(stop::StopArgs),
-    /// Take a session's whole log away, one JSON record a line
+    /// Find words in all sessions: prompts, prose, tool inputs and outputs, results and errors
+    Search(search::SearchArgs),
+    /// Take a session's whole history away: its records, a timeline, or a bundle that can be verified
     Export(export::ExportArgs),
     /// Say what a start with these settings would meet, and what to do about it
     Doctor(Settings),
@@ -134,11 +143,14 @@ pub fn run(cli: Cli) -> ExitCode {
             start_logging(&args.settings.log).and_then(|()| in_runtime(access::access(&args))).map(|()| 0)
         }
         Command::Doctor(settings) => doctor::doctor(&settings).map(|()| 0),
+        Command::Key(args) => key::key(&args).map(|()| 0),
+        Command::Verify(args) => verify::run(&args),
         Command::Schema => schema::schema().map(|()| 0),
         Command::Sessions(args) => in_client_runtime(sessions::sessions(args)),
         Command::Attach(args) => in_client_runtime(attach::attach(args)),
         Command::Prompt(args) => in_client_runtime(prompt::prompt(args)),
         Command::Stop(args) => in_client_runtime(stop::stop(args)),
+        Command::Search(args) => in_client_runtime(search::search(args)),
         Command::Export(args) => in_client_runtime(export::export(args)),
     };
     match ended {

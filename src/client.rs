@@ -24,7 +24,7 @@ pub use error::GatewayError;
 pub use follow::{Follow, Seen};
 pub use http::Download;
 pub use link::{Hello, Link, Lost, News};
-pub use rest::{ListPage, Listed};
+pub use rest::{Found, FoundPage, ListPage, Listed, SearchFor};
 pub use wire::{Event, Incoming};
 
 /// A token, as it goes into `Authorization`. Never shown.

@@ -96,6 +96,11 @@ impl DataPaths {
         self.root.join("breakglass.db")
     }
 
+    /// The search index, which can be made anew from the database.
+    pub fn search_index(&self) -> PathBuf {
+        self.root.join("search.db")
+    }
+
     /// Held by the gateway that uses this folder.
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")
@@ -104,6 +109,16 @@ impl DataPaths {
     /// How far the log was, remembered outside it.
     pub fn high_water(&self) -> PathBuf {
         self.root.join("high-water")
+    }
+
+    /// The key that signs checkpoints.
+    pub fn signing_key(&self) -> PathBuf {
+        self.root.join("signing-key")
+    }
+
+    /// What was signed last, remembered outside the database.
+    pub fn signed(&self) -> PathBuf {
+        self.root.join("signed")
     }
 
     /// The turns' spools.

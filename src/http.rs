@@ -9,6 +9,8 @@ mod access;
 mod api;
 mod assets;
 mod body;
+mod bundle;
+mod checkpoint;
 mod credentials;
 mod doors;
 mod error;
@@ -16,10 +18,14 @@ mod events;
 mod export;
 mod health;
 mod places;
+mod raw;
+mod search;
 mod socket;
 mod stream;
+mod timeline;
 mod tls;
 mod transcript;
+mod words;
 
 use std::sync::Arc;
 
@@ -27,13 +33,17 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, patch, post};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 pub use accept::{HEAD_BYTES_MAX, HEAD_TIMEOUT, Serving, serve};
 pub use body::{BODY_BYTES_MAX, BODY_TIMEOUT};
+pub use bundle::Bundling;
 pub use doors::Doors;
 pub use tls::{Tls, TlsError};
 
 use crate::presets::Preset;
+use crate::search::Search;
+use crate::sign::Signer;
 use crate::tasks::Tasks;
 use crate::ws::Door;
 
@@ -48,6 +58,14 @@ pub struct App {
     pub tasks: Tasks,
     /// Prompts to begin with.
     pub presets: Arc<[Preset]>,
+    /// Who signs checkpoints.
+    pub signer: Signer,
+    /// How many bundles are being made.
+    pub bundling: Bundling,
+    /// Where the turns' spools lie.
+    pub spools: Arc<std::path::Path>,
+    /// Search through all sessions.
+    pub search: Search,
 }
 
 /// All routes.
@@ -58,13 +76,20 @@ pub fn router(app: App) -> Router {
         .route("/me", get(api::me))
         .route("/access", get(access::page))
         .route("/presets", get(api::presets))
+        .route("/search", get(search::search))
         .route("/sessions", get(api::list).post(api::create))
         .route("/sessions/{id}", get(api::session).merge(patch(api::rename)))
         .route("/sessions/{id}/events", get(events::page))
         .route("/sessions/{id}/prompts", post(api::prompt))
         .route("/sessions/{id}/cancel", post(api::cancel))
         .route("/sessions/{id}/export", get(export::export))
-        .layer(CompressionLayer::new())
+        .route("/sessions/{id}/checkpoint", get(checkpoint::checkpoint))
+        .route("/sessions/{id}/turns/{turn}", get(raw::provenance))
+        .route("/sessions/{id}/turns/{turn}/raw", get(raw::raw))
+        .layer(
+            CompressionLayer::new()
+                .compress_when(DefaultPredicate::new().and(NotForContentType::new("application/zip"))),
+        )
         .fallback(api::nothing)
         // Not compressed: an event must not wait in a compressor.
         .route("/sessions/{id}/stream", get(stream::stream));

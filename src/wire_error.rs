@@ -8,6 +8,7 @@ use crate::ids::{Epoch, Seq};
 use crate::log::LogError;
 use crate::protocol::client::Refused;
 use crate::protocol::server::{ErrorBody, ErrorCode};
+use crate::search::{BadQuery, SearchError};
 use crate::session::{CancelError, CreateError, NoSession, OpenError, PromptError};
 
 /// What a client is told when the fault is ours: the log line has the rest.
@@ -110,6 +111,24 @@ impl From<CancelError> for ErrorBody {
             CancelError::Idle | CancelError::Other { .. } => Self::new(ErrorCode::Conflict, message),
             CancelError::Log(error) => error.into(),
             CancelError::Stopping => Self::new(ErrorCode::Unavailable, message),
+        }
+    }
+}
+
+impl From<BadQuery> for ErrorBody {
+    fn from(error: BadQuery) -> Self {
+        Self::new(ErrorCode::BadRequest, error.to_string())
+    }
+}
+
+impl From<SearchError> for ErrorBody {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::NoSession(_) => Self::new(ErrorCode::NotFound, error.to_string()),
+            SearchError::TooLong | SearchError::NotReady | SearchError::Stopping => {
+                Self::new(ErrorCode::Unavailable, error.to_string())
+            }
+            SearchError::Open(_) | SearchError::Log(_) | SearchError::Index(_) => internal(&error),
         }
     }
 }

@@ -6,4 +6,4 @@ mod export;
 mod prompt;
 mod proxy;
 mod sessions;
-mod terminal;
+pub(crate) mod terminal;

@@ -6,6 +6,7 @@ mod claude_direct;
 mod cli;
 #[cfg(test)]
 mod doors;
+mod evidence;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -16,6 +17,8 @@ mod replay;
 mod restart;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod search;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

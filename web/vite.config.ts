@@ -1,10 +1,11 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
+import { lateStyle } from './build/late-style.ts';
 import { precompress } from './build/precompress.ts';
 import { fakeGateway } from './tests/fake/plugin.ts';
 
 export default defineConfig({
-  plugins: [svelte(), precompress(), fakeGateway()],
+  plugins: [svelte(), lateStyle(), precompress(), fakeGateway()],
   build: {
     target: 'es2022',
     modulePreload: { polyfill: false },

@@ -34,7 +34,7 @@ use runs::Options;
 /// A bench: its name and what it does.
 type Bench = (&'static str, fn(&Options) -> Result<()>);
 
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 10] = [
     ("latency", runs::latency::run),
     ("fanout", runs::fanout::run),
     ("multiplex", runs::multiplex::run),
@@ -42,6 +42,7 @@ const BENCHES: [Bench; 9] = [
     ("ways", runs::ways::run),
     ("idle", runs::idle::run),
     ("writer", runs::writer::run),
+    ("search", runs::search::run),
     ("slow", runs::slow::run),
     ("start", runs::start::run),
 ];
@@ -51,8 +52,8 @@ cargo bench --bench gateway -- [NAME...] [--short] [--big] [--rounds N]
   --short     smaller and shorter, one or two minutes in all
   --big       also what takes long (a million events, five thousand connections)
   --rounds N  how often each measurement is repeated; medians are printed (3)
-  --only TEXT only table rows whose first column contains this (fanout, replay, idle, writer)
-  --program P another build of the gateway, to compare with (not for writer, which runs in this process)
+  --only TEXT only table rows whose first column contains this (fanout, replay, idle, writer, search)
+  --program P another build of the gateway, to compare with (not for writer and search, which run in this process)
 names, all by default:";
 
 fn main() -> ExitCode {

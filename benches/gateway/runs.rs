@@ -5,6 +5,7 @@ pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod multiplex;
 pub(crate) mod replay;
+pub(crate) mod search;
 pub(crate) mod slow;
 pub(crate) mod start;
 pub(crate) mod ways;

@@ -24,7 +24,9 @@ use crate::http::{self, App, Doors, Serving, Tls};
 use crate::hub::Hub;
 use crate::log::Log;
 use crate::protocol::server::AgentInfo;
+use crate::search::{Places, Search};
 use crate::session::{Deps, Sessions};
+use crate::sign::{Signer, key};
 use crate::tasks::Tasks;
 use crate::turn::archive;
 use crate::turn::cgroup;
@@ -61,6 +63,8 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let auth = Auth::new(db.clone()).with_login_limits(config.doors.logins);
     let (access, recorder) = access::open(db.clone());
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
+    let key = key::open_or_make(&config.data.signing_key(), None).map_err(anyhow::Error::from)?;
+    let signer = Signer::new(log.clone(), key, config.data.signed()).context("cannot remember what was signed")?;
     let listener = bind(config.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
@@ -76,8 +80,13 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let uses = auth.clone();
     tasks.spawn_until_stop(async move { uses.keep_uses().await });
     tasks.spawn(recorder.run(tasks.stopping().clone()));
+    let places = Places { log: config.data.database(), index: config.data.search_index() };
+    let log = sessions.log();
+    let search = Search::start(places, log.epoch(), log.hub(), &tasks).context("cannot start the search")?;
+    tasks.spawn(signer.clone().run(tasks.stopping().clone()));
     let (limits, last_uses) = (config.doors.limits, auth.clone());
-    let app = app(&config, sessions, auth, access, &tasks, listening);
+    let rooms = Rooms { sessions, auth, access, search, signer: signer.clone() };
+    let app = app(&config, rooms, &tasks, listening);
     announce(&config, listening, first.as_ref()).context("cannot write to stdout")?;
     let router = http::router(app);
     tasks.spawn(http::serve(Serving { listener, tls: tls.clone(), limits, router, tasks: tasks.clone() }));
@@ -86,6 +95,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     tracing::info!("stopping: clients are told, turns go on under their supervisors");
     tasks.stop(STOP_TIMEOUT).await;
     last_uses.flush_uses().await;
+    signer.finish().await;
     ended
 }
 
@@ -134,12 +144,30 @@ async fn archive_leftovers(sessions: &Sessions, config: &Config, tasks: &Tasks) 
     Ok(())
 }
 
-fn app(config: &Config, sessions: Sessions, auth: Auth, access: Access, tasks: &Tasks, listening: SocketAddr) -> App {
+/// What the doors lead to.
+struct Rooms {
+    sessions: Sessions,
+    auth: Auth,
+    access: Access,
+    search: Search,
+    signer: Signer,
+}
+
+fn app(config: &Config, rooms: Rooms, tasks: &Tasks, listening: SocketAddr) -> App {
+    let Rooms { sessions, auth, access, search, signer } = rooms;
     let agent = config.agent.clone();
     let agents = Arc::new(move || agents(&agent));
     let door = Door { sessions, auth, access, agents, stopping: tasks.stopping().clone() };
-    let doors = Arc::new(Doors::new(listening, config.public_url.as_ref(), &config.doors));
-    App { door, doors, tasks: tasks.clone(), presets: config.presets.clone().into() }
+    App {
+        door,
+        doors: Arc::new(Doors::new(listening, config.public_url.as_ref(), &config.doors)),
+        tasks: tasks.clone(),
+        presets: config.presets.clone().into(),
+        search,
+        signer,
+        bundling: http::Bundling::default(),
+        spools: config.data.spools().into(),
+    }
 }
 
 fn agents(config: &AgentConfig) -> Vec<AgentInfo> {

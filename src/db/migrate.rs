@@ -6,8 +6,11 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::OpenError;
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_init.sql"), include_str!("../../migrations/0002_doors.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_init.sql"),
+    include_str!("../../migrations/0002_doors.sql"),
+    include_str!("../../migrations/0003_evidence.sql"),
+];
 
 /// The schema version that this program writes.
 const KNOWN: i64 = MIGRATIONS.len() as i64;

@@ -78,6 +78,10 @@ pub enum Body {
     TurnEnd(TurnEnd),
 }
 
+/// Every `kind`, as on the wire.
+pub const KINDS: [&str; 10] =
+    ["user", "session", "text", "tool", "tool_result", "result", "status", "error", "cancelled", "turn_end"];
+
 impl Body {
     /// The `kind`, as on the wire.
     pub fn kind(&self) -> &'static str {
@@ -164,9 +168,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Error, Self::Cancelled, Self::Timeout, Self::Lost];
+
     /// Reads an outcome as on the wire.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Ok, Self::Error, Self::Cancelled, Self::Timeout, Self::Lost].into_iter().find(|one| one.as_str() == text)
+        Self::ALL.into_iter().find(|one| one.as_str() == text)
     }
 
     /// The outcome, as on the wire.

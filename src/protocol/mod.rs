@@ -6,6 +6,7 @@
 pub mod client;
 pub mod event;
 pub mod schema;
+pub mod search;
 pub mod server;
 
 /// The WebSocket subprotocol and the protocol version it stands for.

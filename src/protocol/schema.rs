@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::client::Request;
 use super::event::Record;
+use super::search::SearchAnswer;
 use super::server::{Frame, Reply};
 
 /// Everything that goes over the wire, each under its own name.
@@ -18,6 +19,8 @@ struct Breakglass {
     reply: Reply,
     /// A stored event; an event frame is this with `"type":"event"` in front.
     record: Record,
+    /// The answer to `GET /api/search`.
+    search: SearchAnswer,
 }
 
 /// The whole schema.

@@ -11,26 +11,26 @@ use crate::support::wait::within;
 
 /// Where and as whom commands are run.
 #[derive(Debug, Clone)]
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     url: String,
     token: String,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) status: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Ended {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Terminal {
     /// The gateway's first operator.
-    pub(super) fn of(gateway: &Gateway) -> Self {
+    pub(crate) fn of(gateway: &Gateway) -> Self {
         Self::at(&gateway.url(), gateway.token())
     }
 
-    pub(super) fn at(url: &str, token: &str) -> Self {
+    pub(crate) fn at(url: &str, token: &str) -> Self {
         Self { url: url.to_owned(), token: token.to_owned() }
     }
 
@@ -43,12 +43,12 @@ impl Terminal {
     }
 
     /// Runs a command to its end.
-    pub(super) async fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) async fn run(&self, args: &[&str]) -> Ended {
         Ended::of(within(&format!("breakglass {args:?}"), self.command(args).output()).await.expect("it starts"))
     }
 
     /// The same with something on stdin.
-    pub(super) async fn run_with(&self, stdin: &str, args: &[&str]) -> Ended {
+    pub(crate) async fn run_with(&self, stdin: &str, args: &[&str]) -> Ended {
         let mut child = self.command(args).stdin(Stdio::piped()).spawn().expect("it starts");
         let mut pipe = child.stdin.take().expect("stdin is a pipe");
         // A command that does not read its stdin is no failure of this.
@@ -58,14 +58,14 @@ impl Terminal {
     }
 
     /// Runs one that must succeed; its standard output.
-    pub(super) async fn ok(&self, args: &[&str]) -> String {
+    pub(crate) async fn ok(&self, args: &[&str]) -> String {
         let ended = self.run(args).await;
         assert_eq!(ended.status, 0, "{args:?}: {ended:?}");
         ended.stdout
     }
 
     /// Starts one that goes on.
-    pub(super) fn start(&self, args: &[&str]) -> Running {
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
         let mut child = self.command(args).spawn().expect("it starts");
         let lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines();
         let said = BufReader::new(child.stderr.take().expect("stderr is a pipe")).lines();
@@ -82,7 +82,7 @@ impl Ended {
 }
 
 /// A command that goes on.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     said: Lines<BufReader<ChildStderr>>,
@@ -90,7 +90,7 @@ pub(super) struct Running {
 
 impl Running {
     /// Lines of stdout, up to and with the first that holds `text`.
-    pub(super) async fn until(&mut self, text: &str) -> Vec<String> {
+    pub(crate) async fn until(&mut self, text: &str) -> Vec<String> {
         let mut seen = Vec::new();
         within(&format!("a line with `{text}`"), async {
             while let Some(line) = self.lines.next_line().await.expect("UTF-8") {
@@ -107,7 +107,7 @@ impl Running {
     }
 
     /// The first line of stderr that holds `text`.
-    pub(super) async fn said(&mut self, text: &str) -> String {
+    pub(crate) async fn said(&mut self, text: &str) -> String {
         within(&format!("`{text}` on stderr"), async {
             let mut before = Vec::new();
             while let Some(line) = self.said.next_line().await.expect("UTF-8") {
@@ -122,31 +122,31 @@ impl Running {
     }
 
     /// Sends it what Ctrl-C sends.
-    pub(super) fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         let pid = self.child.id().expect("it runs").cast_signed();
         crate::support::process::signal(pid, rustix::process::Signal::INT);
     }
 
     /// Stops reading what it prints.
-    pub(super) fn close_stdout(self) -> Deaf {
+    pub(crate) fn close_stdout(self) -> Deaf {
         Deaf { child: self.child, said: self.said }
     }
 
     /// Waits for its end.
-    pub(super) async fn ended(mut self) -> ExitStatus {
+    pub(crate) async fn ended(mut self) -> ExitStatus {
         within("the command to end", self.child.wait()).await.expect("our own child")
     }
 }
 
 /// A command whose stdout nobody reads.
-pub(super) struct Deaf {
+pub(crate) struct Deaf {
     child: Child,
     said: Lines<BufReader<ChildStderr>>,
 }
 
 impl Deaf {
     /// Waits for its end; also what it said that was not read yet.
-    pub(super) async fn ended(mut self) -> (ExitStatus, String) {
+    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         let status = within("the command to end", self.child.wait()).await.expect("our own child");
         let mut rest = String::new();
         self.said.get_mut().read_to_string(&mut rest).await.expect("UTF-8");

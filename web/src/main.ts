@@ -6,5 +6,8 @@ import Page from './components/Page.svelte';
 
 const app = new App();
 followViewport();
-mount(Page, { target: document.getElementById('app')!, props: { app } });
+const target = document.getElementById('app')!;
+// What stood there while the script was on its way.
+target.replaceChildren();
+mount(Page, { target, props: { app } });
 void app.start();

@@ -6,6 +6,7 @@ import { notifications } from './notifications.svelte';
 import { isEpochChange, OpenSession } from './open.svelte';
 import { Outgoing } from './outgoing.svelte';
 import { parseRoute, sessionHash } from './route';
+import { Search } from './search.svelte';
 import { Reading } from './reading.svelte';
 import { browserStore } from './storage';
 import { runningTurn } from '../session/fold';
@@ -33,6 +34,8 @@ export class App {
   current: OpenSession | null = $state.raw(null);
   /** The event that an address asked for; the transcript goes there and clears it. */
   wanted: number | null = $state(null);
+  /** The search across sessions is on the screen, in the place of a session. */
+  searching = $state(false);
   visible = $state(!document.hidden);
   notice = $state('');
   /** A prompt that its writer wants to change; the composer takes it. */
@@ -41,6 +44,7 @@ export class App {
   readonly store = browserStore();
   readonly reading = new Reading(this.store);
   readonly outgoing: Outgoing;
+  readonly search = new Search(api.search, () => this.#signedOut());
   readonly #connection: Connection;
   readonly #open = new Map<string, OpenSession>();
   readonly #draw = new NextFrame(() => this.#drawn());
@@ -102,7 +106,9 @@ export class App {
       this.wanted = route.seq;
     }
     if (route.to === 'event') this.wanted = route.seq;
-    if (route.to === 'home') this.#leave();
+    if (route.to === 'home' || route.to === 'search') this.#leave();
+    this.searching = route.to === 'search';
+    if (route.to === 'search') this.search.show(route.criteria);
     return false;
   }
 
@@ -117,7 +123,7 @@ export class App {
       await api.login(token.trim());
     } catch (error) {
       if (this.auth === 'checking') this.auth = 'out';
-      this.authNote = signInProblem(error);
+      this.authNote = api.signInProblem(error);
       return false;
     }
     this.#signedIn();
@@ -372,12 +378,4 @@ export class App {
 function socketUrl(): string {
   const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
   return `${scheme}//${location.host}/ws`;
-}
-
-function signInProblem(error: unknown): string {
-  if (!(error instanceof ApiError)) return String(error);
-  if (error.status === 401) return 'The gateway does not know this token, or it has been revoked.';
-  if (error.status === 429) return 'Too many attempts. Wait a moment.';
-  if (error.status === 0) return 'The gateway does not answer. Check the network and try again.';
-  return error.message;
 }

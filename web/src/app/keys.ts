@@ -1,5 +1,6 @@
 // The keys of the whole page. Plain letters count only outside of fields.
 import type { App } from './app.svelte';
+import { NO_CRITERIA, searchHash } from './criteria';
 import { ui } from './ui.svelte';
 
 /** Asked of the transcript, which knows where its turns are. */
@@ -14,8 +15,10 @@ export function onKey(app: App, event: KeyboardEvent): void {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  // What is on top is left by itself, and alone.
+  if (document.querySelector('dialog[open], :popover-open') !== null) return;
   if (event.key === 'Escape') return leave();
-  if (isField(event.target) || document.querySelector('dialog[open]') !== null) return;
+  if (isField(event.target)) return;
   const action = ACTIONS[event.key];
   if (action === undefined) return;
   event.preventDefault();
@@ -27,12 +30,20 @@ export function searchSessions(): void {
   ui.searchSessions += 1;
 }
 
+/** The search across sessions, in place of what is on the screen. */
+export function searchEverything(words = ''): void {
+  ui.sheet = false;
+  location.hash = searchHash({ ...NO_CRITERIA, words });
+}
+
 const ACTIONS: { [key: string]: (app: App) => void } = {
   '/': (app) => {
-    if (app.current === null) searchSessions();
+    if (app.searching) document.querySelector<HTMLElement>('search input')?.focus();
+    else if (app.current === null) searchSessions();
     else ui.find = true;
   },
   '?': () => (ui.help = true),
+  s: () => searchEverything(),
   j: () => window.dispatchEvent(new Event(NEXT_TURN)),
   k: () => window.dispatchEvent(new Event(PREVIOUS_TURN)),
 };

@@ -5,11 +5,15 @@ import { Seen } from './seen';
 import type { Store } from '../socket/outbox';
 import type { SessionState } from '../wire/types';
 
+/** Between two notes of how far somebody has read on: events come much faster, and storage is slow. */
+const NOTE_MS = 1_000;
+
 export class Reading {
   /** Rises whenever what was read changed: unread dots look again. */
   #version = $state(0);
   readonly #seen: Seen;
   #read: OpenSession | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(store: Store) {
     this.#seen = new Seen(store, Date.now());
@@ -23,12 +27,20 @@ export class Reading {
   /** Says what is on the screen now; null when nobody can be reading. Called at least whenever that changes. */
   update(open: OpenSession | null): void {
     const reads = open?.live === true ? open : null;
-    if (this.#read !== null && this.#read !== reads) this.#mark(this.#read);
-    if (reads !== null) {
-      if (this.#read !== reads) this.#cameBack(reads);
-      this.#mark(reads);
-    }
+    if (this.#read === reads) return this.#markSoon();
+    if (this.#read !== null) this.#mark(this.#read);
     this.#read = reads;
+    if (reads === null) return;
+    this.#cameBack(reads);
+    this.#mark(reads);
+  }
+
+  #markSoon(): void {
+    if (this.#read === null || this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#read !== null) this.#mark(this.#read);
+    }, NOTE_MS);
   }
 
   #cameBack(open: OpenSession): void {

@@ -5,6 +5,7 @@ class Ui {
   sheet = $state(false);
   newSession = $state(false);
   help = $state(false);
+  proof = $state(false);
   outline = $state(false);
   find = $state(false);
   /** Rises with each wish to search the sessions; the list takes the focus. */

@@ -449,6 +449,7 @@ export interface TheBreakglassProtocolVersion1 {
   frame: Frame;
   reply: Reply;
   record: Record;
+  search: Search;
 }
 /**
  * What a client may send.
@@ -639,4 +640,65 @@ export interface LeftProcess {
    * Its command line, shortened.
    */
   command: string;
+}
+/**
+ * A page of hits.
+ */
+export interface Search {
+  /**
+   * Newest first.
+   */
+  hits: Hit[];
+  /**
+   * How to ask for the next page; absent on the last.
+   */
+  next?: string | null;
+  /**
+   * How many events of the log cannot be found yet: 0 as a rule.
+   */
+  behind: number;
+}
+/**
+ * An event that was found.
+ */
+export interface Hit {
+  session: SessionId;
+  /**
+   * What people call that.
+   */
+  title: string;
+  seq: Seq;
+  /**
+   * The turn that it belongs to.
+   */
+  turn?: TurnId | null;
+  /**
+   * When it was logged: UTC, RFC 3339, milliseconds.
+   */
+  time: string;
+  /**
+   * What kind of event it is.
+   */
+  kind: string;
+  /**
+   * Who said it; of what an agent said or did: who had asked for that.
+   */
+  by?: string | null;
+  /**
+   * A part of its text.
+   */
+  snippet: Piece[];
+}
+/**
+ * A part of a snippet.
+ */
+export interface Piece {
+  /**
+   * As it stands in the log, blanks and newlines joined to one blank. Not made harmless for any screen.
+   */
+  text: string;
+  /**
+   * Set where it is what was looked for.
+   */
+  hit?: boolean;
 }

@@ -45,9 +45,25 @@ export function prepend(log: SessionLog, page: readonly EventRecord[]): SessionL
   if (first === undefined) return { ...log, first: before.first, turns: before.turns };
   const joined =
     first.turn === seam.turn
-      ? [...before.turns.slice(0, -1), extend(seam, first.events), ...rest]
+      ? [...before.turns.slice(0, -1), reusing(first.rows, extend(seam, first.events)), ...rest]
       : [...before.turns, first, ...rest];
   return { ...log, first: before.first, turns: joined };
+}
+
+/** `turn` with those of `known` rows that say the same: what is on the screen is not drawn anew for an older page. */
+function reusing(known: readonly Row[], turn: Turn): Turn {
+  const bySeq = new Map(known.map((row) => [row.seq, row]));
+  const rows = turn.rows.map((row) => {
+    const old = bySeq.get(row.seq);
+    return old !== undefined && saysTheSame(old, row) ? old : row;
+  });
+  return { ...turn, rows };
+}
+
+function saysTheSame(old: Row, row: Row): boolean {
+  if (old.kind !== row.kind) return false;
+  if (old.kind === 'tool' && row.kind === 'tool') return old.output?.seq === row.output?.seq && old.ended === row.ended;
+  return true;
 }
 
 function contiguousBefore(log: SessionLog, page: readonly EventRecord[]): EventRecord[] {

@@ -26,7 +26,10 @@ export interface ToolOutput {
   bytes: number | null;
 }
 
-/** A tool and, when it came back, its output. `ended`: the turn is over, so nothing more will come. */
+/**
+ * A tool and, when it came back, its output. `ended`: the turn is over, so nothing more will come. `cancelled`: somebody
+ * had asked to stop the turn before the output came, and the agent says then that the tool failed.
+ */
 export interface ToolRow {
   kind: 'tool';
   seq: number;
@@ -36,6 +39,7 @@ export interface ToolRow {
   input: unknown;
   output: ToolOutput | null;
   ended: boolean;
+  cancelled: boolean;
 }
 
 /** An output whose tool lies before the part of the log that this page has. */
@@ -111,7 +115,7 @@ export interface Turn {
 export type ToolState = 'running' | 'ok' | 'failed' | 'interrupted';
 
 export function toolState(row: ToolRow): ToolState {
-  if (row.output !== null) return row.output.is_error ? 'failed' : 'ok';
+  if (row.output !== null) return !row.output.is_error ? 'ok' : row.cancelled ? 'interrupted' : 'failed';
   return row.ended ? 'interrupted' : 'running';
 }
 

@@ -67,6 +67,7 @@ function toolRow(event: EventRecord & { kind: 'tool' }, ended: boolean): ToolRow
     input: event.input,
     output: null,
     ended,
+    cancelled: false,
   };
 }
 
@@ -81,7 +82,8 @@ function applyOutput(draft: Draft, event: EventRecord & { kind: 'tool_result' })
   const ref = refOf(event);
   const at = draft.rows.findLastIndex((row) => row.kind === 'tool' && row.ref === ref && row.output === null);
   const tool = ref === null ? undefined : draft.rows[at];
-  if (tool?.kind === 'tool') draft.rows[at] = { ...tool, output };
+  const cancelled = draft.rows.some((row) => row.kind === 'cancelled');
+  if (tool?.kind === 'tool') draft.rows[at] = { ...tool, output, cancelled };
   else draft.rows.push({ kind: 'output', seq: event.seq, time: event.time, ref, output });
 }
 

@@ -1,9 +1,11 @@
 // Which rows are in the page. Only a stretch of a long transcript is drawn; it moves with the reader. Pure.
 import type { Row } from './rows';
 
-/** Rows kept when the reader follows the newest. */
-export const FOLLOW_ROWS = 100;
-/** Beyond this the stretch is cut back to `FOLLOW_ROWS`, at its far end. */
+/** Rows kept when the reader follows the newest: a tall screen of single lines. A frame that is late draws no more than these. */
+export const FOLLOW_ROWS = 60;
+/** Beyond this a stretch that follows is cut back to `FOLLOW_ROWS`: few enough to take away within one frame of a slow phone. */
+export const FOLLOW_ROWS_MAX = 90;
+/** Rows drawn for a reader who goes up and down; what is beyond is cut off at the far end. */
 export const DRAWN_ROWS_MAX = 240;
 /** Rows added when the reader comes near an end of the stretch. */
 export const STEP_ROWS = 30;
@@ -40,7 +42,7 @@ export function firstFrom(rows: readonly Row[], seq: number): number {
 /** For a reader at the end: the newest rows. */
 export function following(rows: readonly Row[], stretch: Stretch): Stretch {
   const { start } = indices(rows, { ...stretch, bottom: null });
-  if (stretch.bottom === null && rows.length - start <= DRAWN_ROWS_MAX) return stretch;
+  if (stretch.bottom === null && rows.length - start <= FOLLOW_ROWS_MAX) return stretch;
   return { top: seqAt(rows, rows.length - FOLLOW_ROWS), bottom: null };
 }
 

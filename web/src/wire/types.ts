@@ -5,6 +5,7 @@ export type {
   AgentInfo,
   ErrorBody,
   ErrorCode,
+  Hit,
   LeftProcess,
   Limits,
   Outcome,

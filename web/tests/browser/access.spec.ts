@@ -57,6 +57,16 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await aud.goTo(session);
     await expect(aud.turnEnd(2)).toBeAttached();
     expect(await violations(aud.page), 'auditor').toEqual([]);
+    await (await aud.menu('Proof of the log')).click();
+    await expect(aud.page.getByLabel('The newest checkpoint')).toBeVisible();
+    expect(await violations(aud.page), 'proof').toEqual([]);
+    await aud.page.keyboard.press('Escape');
+    await aud.openList();
+    await aud.sessions.getByRole('button', { name: 'Search everything' }).click();
+    expect(await violations(aud.page), 'search').toEqual([]);
+    await aud.page.getByRole('searchbox', { name: 'Search what was said and done' }).fill('disk');
+    await expect(aud.page.getByRole('main').getByRole('listitem').first()).toBeVisible();
+    expect(await violations(aud.page), 'hits').toEqual([]);
   });
 }
 

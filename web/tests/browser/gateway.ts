@@ -53,6 +53,11 @@ export class Gateway {
     this.#tokens.delete(name);
   }
 
+  /** Its public key, as somebody on its machine prints it. */
+  key(): string {
+    return this.#command('key');
+  }
+
   /** A session with the drill agent, made by somebody who is not in a browser. */
   async session(title: string, by = 'first'): Promise<string> {
     const made = (await this.call(by, 'POST', '/api/sessions', { title, agent: 'drill' })) as SessionState;

@@ -2,7 +2,7 @@
 import { expect, test } from './fixtures';
 
 const EVENTS = 10_000;
-/** From the click to the newest event on the screen (ui.md). Measured: docs/performance-page.md. */
+/** From the click to the newest event on the screen (ui.md). Measured: docs/performance.md. */
 const OPENS_MS = 2_000;
 /** Rows in the page at once, whatever the session holds (src/session/window.ts). */
 const DRAWN_ROWS_MAX = 240;
@@ -58,6 +58,21 @@ test('opens with the newest 200, pages back to the first, and answers at once', 
   await ana.page.getByRole('button', { name: 'Send', exact: true }).click();
   await expect(ana.transcript).toContainText('still here');
   await expect(ana.turnEnd(2)).toBeInViewport();
+});
+
+test('who is at the end stays there, however fast it comes and however slow the phone', async ({ arrive, gateway }) => {
+  const session = await gateway.session('Flood');
+  const ana = await arrive('ana');
+  await ana.goTo(session);
+  const devtools = await ana.context.newCDPSession(ana.page);
+  await devtools.send('Emulation.setCPUThrottlingRate', { rate: 6 });
+  await gateway.prompt(session, '[[events:2000 rate:400 size:200]]', 'ben');
+  await expect(ana.turnEnd(1)).toBeInViewport({ timeout: 30_000 });
+  await expect(ana.page.getByRole('button', { name: /new$|To the end/ })).toHaveCount(0);
+  await devtools.send('Emulation.setCPUThrottlingRate', { rate: 1 });
+  await ana.transcript.hover();
+  await ana.page.mouse.wheel(0, -600);
+  await expect(ana.page.getByRole('button', { name: /To the end/ })).toBeVisible();
 });
 
 test('a link leads to an old event', async ({ arrive, gateway }) => {

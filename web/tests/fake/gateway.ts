@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Request, Role } from '../../src/wire/types';
 import { FakeSession } from './log.ts';
+import { search } from './search.ts';
 
 interface Client {
   socket: WebSocket;
@@ -23,12 +24,16 @@ export interface Faults {
   frozen: boolean;
   /** Prompts are carried out, but the connection breaks before the answer. */
   breakBeforeAccepted: boolean;
+  /** The search answers 503. */
+  searchFails: boolean;
+  /** So many records are not indexed yet. */
+  searchBehind: number;
 }
 
 export class FakeGateway {
   epoch = randomUUID();
   readonly sessions = new Map<string, FakeSession>();
-  readonly faults: Faults = { unreachable: false, frozen: false, breakBeforeAccepted: false };
+  readonly faults: Faults = { unreachable: false, frozen: false, breakBeforeAccepted: false, searchFails: false, searchBehind: 0 };
   /** Token to person. */
   readonly tokens = new Map<string, { name: string; role: Role }>([
     ['ana-token', { name: 'ana', role: 'operator' }],
@@ -38,6 +43,8 @@ export class FakeGateway {
   ]);
   /** Every prompt that was run, for "once and only once". */
   readonly ran: string[] = [];
+  /** Every search that was asked. */
+  readonly searched: string[] = [];
   readonly #clients = new Set<Client>();
   readonly #server = new WebSocketServer({ noServer: true, handleProtocols: () => 'breakglass.v1' });
 
@@ -241,6 +248,12 @@ export class FakeGateway {
     if (person === null) return fail(401, 'unauthorized');
     if (url.pathname === '/api/me') return answer(200, person);
     if (url.pathname === '/api/presets') return answer(200, { presets: [{ label: 'Disk', prompt: 'Check the disks.' }] });
+    if (url.pathname === '/api/search') {
+      this.searched.push(url.search);
+      if (this.faults.searchFails) return fail(503, 'unavailable');
+      const page = search(this.sessions.values(), url.searchParams, this.faults.searchBehind);
+      return page === null ? fail(400, 'bad_request') : answer(200, page);
+    }
     const [, , , id = '', what] = url.pathname.split('/');
     const session = this.sessions.get(id);
     if (session === undefined) return fail(404, 'not_found');
@@ -250,6 +263,11 @@ export class FakeGateway {
       const limit = Number(url.searchParams.get('limit'));
       const events = session.events.slice(Math.max(0, before - 1 - limit), before - 1);
       return answer(200, { events, head: session.head, epoch: this.epoch });
+    }
+    if (what === 'checkpoint') {
+      if (session.head === 0) return fail(404, 'not_found');
+      response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
+      return void response.end(`fake/sessions/${id}\n${session.head}\nroot=\n\n— fake c2lnbmF0dXJl\n`);
     }
     if (what === 'export') return answer(200, session.events);
     if (request.method === 'PATCH') {

@@ -3,14 +3,14 @@ import { expect, test } from './fixtures';
 test('a broken connection comes back and nothing is missing', async ({ gateway, arrive }) => {
   const session = gateway.session('Breaks');
   const ana = await arrive('ana', `#/${session.session}`);
-  await ana.ask('[[events:150]] [[pace:20]]');
-  for (const seen of ['Event 10 of', 'Event 60 of', 'Event 110 of']) {
+  await ana.ask('[[events:80]] [[pace:40]]');
+  for (const seen of ['Event 10 of', 'Event 30 of', 'Event 60 of']) {
     await expect(ana.transcript).toContainText(seen);
     gateway.breakAll();
   }
   await expect(ana.turnEnd(1)).toContainText('Finished', { timeout: 30_000 });
   // The event that names the agent's conversation (2) shows nothing.
-  expect(await ana.seqs()).toEqual([1, ...Array.from({ length: 151 }, (_, n) => n + 3)]);
+  expect(await ana.seqs()).toEqual([1, ...Array.from({ length: 81 }, (_, n) => n + 3)]);
 });
 
 test('a dead connection is noticed and said', async ({ gateway, arrive }) => {

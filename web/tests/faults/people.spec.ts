@@ -9,6 +9,7 @@ test('viewers and auditors read, operators write', async ({ gateway, arrive }) =
   await expect(aud.page.getByRole('button', { name: 'New session' })).toHaveCount(0);
   await aud.page.getByRole('button', { name: 'Menu' }).click();
   await expect(aud.page.getByRole('link', { name: 'Export (JSONL)' })).toHaveAttribute('href', `/api/sessions/${session.session}/export?format=jsonl`);
+  for (const format of ['md', 'html', 'bundle']) await expect(aud.page.locator(`#menu a[href$="format=${format}"]`)).toHaveCount(1);
   await expect(aud.page.getByRole('button', { name: 'Archive' })).toHaveCount(0);
   const vic = await arrive('vic', `#/${session.session}`);
   await vic.page.getByRole('button', { name: 'Menu' }).click();
@@ -77,6 +78,25 @@ test('the outline leads to a turn', async ({ gateway, arrive }) => {
   await aud.page.getByRole('button', { name: 'Outline of turns' }).click();
   await aud.page.getByRole('navigation', { name: 'Outline of turns' }).getByText('Prompt 3').click();
   await expect(aud.transcript.getByText('Prompt 3')).toBeInViewport();
+});
+
+test('the proof of the log, and how to check it', async ({ gateway, arrive }) => {
+  const session = gateway.session('Proved');
+  const aud = await arrive('aud', `#/${session.session}`);
+  await (await aud.menu('Proof of the log')).click();
+  const dialog = aud.page.getByRole('dialog', { name: 'Proof of the log' });
+  await expect(dialog).toContainText('Nothing is signed yet');
+  session.prompt('[[events:3]]', 'ben', 'k');
+  await expect(dialog.getByLabel('The newest checkpoint')).toContainText(`sessions/${session.session}`);
+  await expect(dialog.getByRole('link', { name: 'Take the bundle' })).toHaveAttribute('href', /format=bundle$/);
+  await expect(dialog).toContainText(`python3 verify.py breakglass-${session.session}.zip --key KEY`);
+  expect(await violations(aud.page)).toEqual([]);
+  await aud.page.keyboard.press('Escape');
+  await expect(dialog).toHaveCount(0);
+  // A viewer may see that there is a proof, and is told who may take it.
+  const vic = await arrive('vic', `#/${session.session}`);
+  await (await vic.menu('Proof of the log')).click();
+  await expect(vic.page.getByRole('dialog')).toContainText('Let an auditor or an operator take the bundle');
 });
 
 // The engine that judges is handed over as text, so it does not pass the page's CSP: it is evaluated by the browser's

@@ -57,6 +57,19 @@ test('follows the newest while the reader is at the end', async ({ gateway, arri
   expect((await ana.seqs()).length).toBeLessThanOrEqual(240);
 });
 
+test('a composer that grows does not push away who is at the end', async ({ gateway, arrive }) => {
+  const session = longSession(gateway, 3, 48);
+  const ana = await arrive('ana', `#/${session.session}`);
+  await expect(ana.transcript.getByText('Turn 3, text 48.')).toBeInViewport();
+  // A scroll event from before arrives when the list has shrunk and before the page could go to the end again.
+  await ana.transcript.evaluate((scroller) => {
+    document.querySelector<HTMLElement>('.composer')!.style.paddingTop = '120px';
+    scroller.dispatchEvent(new Event('scroll'));
+  });
+  await expect(ana.transcript.getByText('Turn 3, text 48.')).toBeInViewport();
+  await expect(ana.page.getByRole('button', { name: /To the end/ })).toHaveCount(0);
+});
+
 test('a link opens at its event, however old it is', async ({ gateway, arrive }) => {
   const session = longSession(gateway, 30, 98);
   const aud = await arrive('aud', `#/${session.session}/150`);
@@ -67,10 +80,35 @@ test('a link opens at its event, however old it is', async ({ gateway, arrive })
   await expect(aud.page.getByText('Event 999999 is not in the log')).toBeVisible();
 });
 
+test('what somebody looked for does not stay behind a fold', async ({ gateway, arrive }) => {
+  const session = gateway.session('Folded');
+  session.add('t1', { kind: 'user', text: 'look', by: 'ben', model: 'm' });
+  session.add('t1', { kind: 'tool', name: 'Bash', input: { command: 'dmesg' }, ref: 'r' });
+  const output = ['the needle', ...Array.from({ length: 40 }, (_, n) => `line ${n}`)].join('\n');
+  session.add('t1', { kind: 'tool_result', is_error: false, output, bytes: output.length, ref: 'r' });
+  const ana = await arrive('ana', `#/${session.session}`);
+  await expect(ana.transcript).toContainText('line 39');
+  await expect(ana.transcript).not.toContainText('the needle');
+  await ana.page.evaluate((hash) => (location.hash = hash), `#/${session.session}/3`);
+  await expect(ana.transcript.getByText('the needle')).toBeInViewport();
+  await ana.page.getByRole('button', { name: 'Show less' }).click();
+  await expect(ana.transcript).not.toContainText('the needle');
+});
+
+test('a tool that somebody stopped is interrupted, not failed', async ({ gateway, arrive }) => {
+  const session = gateway.session('Stopped');
+  session.add('t1', { kind: 'user', text: 'look', by: 'ben', model: 'm' });
+  session.add('t1', { kind: 'tool', name: 'Bash', input: { command: 'du /' }, ref: 'r' });
+  session.add('t1', { kind: 'cancelled', by: 'ben' });
+  session.add('t1', { kind: 'tool_result', is_error: true, output: 'The tool use was rejected.', bytes: 26, ref: 'r' });
+  const ana = await arrive('ana', `#/${session.session}`);
+  await expect(ana.tool('Bash: interrupted')).toContainText('rejected');
+});
+
 test('keys: turns, find, help, sessions', async ({ gateway, arrive }) => {
   const session = longSession(gateway, 6, 20);
   const ana = await arrive('ana', `#/${session.session}`);
-  await expect(ana.turnEnd(6)).toBeInViewport();
+  await expect(ana.transcript.getByText('Turn 6, text 20.')).toBeInViewport();
   await ana.page.keyboard.press('k');
   await expect(ana.transcript.getByText('Prompt 6', { exact: true })).toBeInViewport();
   await ana.page.keyboard.press('k');

@@ -1,6 +1,6 @@
 // Measures what ui.md promises about speed, in the real gateway and a throttled browser, and prints the figures that stand
-// in docs/performance-page.md. It judges nothing: machines differ.
-//   BREAKGLASS_BIN=../target/release/breakglass npm run measure      (or tests/run --measure)
+// in docs/performance.md ("The page"). It judges nothing: machines differ.
+//   BREAKGLASS_BIN=../target/debug/breakglass npm run measure      (or tests/run --measure)
 import { test, type Browser, type CDPSession, type Page } from '@playwright/test';
 import { Gateway } from '../browser/gateway';
 import { Person } from '../browser/person';
