@@ -5,6 +5,7 @@ mod data_dir;
 mod draft;
 mod export;
 mod harmless;
+mod key;
 mod layout;
 mod prompt;
 mod remote;
@@ -16,6 +17,7 @@ mod sessions;
 mod stop;
 mod token;
 mod transcript;
+mod verify;
 mod view;
 mod words;
 
@@ -56,6 +58,10 @@ enum Command {
     Serve(Settings),
     /// Make, list and revoke the tokens that people sign in with; works while the gateway runs
     Token(token::TokenArgs),
+    /// Print the public key that checkpoints of the log are verified with; made if there is none yet
+    Key(key::KeyArgs),
+    /// Check a history against its signed checkpoints
+    Verify(verify::VerifyArgs),
     /// List the sessions of a gateway, latest activity first; `sessions new` makes one
     Sessions(sessions::SessionsArgs),
     /// Show a session: what was, and then what happens, live
@@ -66,7 +72,7 @@ enum Command {
     Stop(stop::StopArgs),
     /// Find words in all sessions: prompts, prose, tool inputs and outputs, results and errors
     Search(search::SearchArgs),
-    /// Take a session's whole log away, one JSON record a line
+    /// Take a session's whole history away: its records, a timeline, or a bundle that can be verified
     Export(export::ExportArgs),
     /// Print the JSON Schema of the wire protocol
     Schema,
@@ -107,6 +113,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Token(args) => {
             start_logging(&args.settings.log).and_then(|()| in_runtime(token::token(args))).map(|()| 0)
         }
+        Command::Key(args) => key::key(&args).map(|()| 0),
+        Command::Verify(args) => verify::run(&args),
         Command::Schema => schema::schema().map(|()| 0),
         Command::Sessions(args) => in_client_runtime(sessions::sessions(args)),
         Command::Attach(args) => in_client_runtime(attach::attach(args)),

@@ -101,6 +101,16 @@ impl DataPaths {
         self.root.join("high-water")
     }
 
+    /// The key that signs checkpoints.
+    pub fn signing_key(&self) -> PathBuf {
+        self.root.join("signing-key")
+    }
+
+    /// What was signed last, remembered outside the database.
+    pub fn signed(&self) -> PathBuf {
+        self.root.join("signed")
+    }
+
     /// The turns' spools.
     pub fn spools(&self) -> PathBuf {
         self.root.join("turns")

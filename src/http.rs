@@ -8,16 +8,20 @@ mod accept;
 mod api;
 mod assets;
 mod body;
+mod bundle;
 mod credentials;
 mod doors;
 mod error;
 mod events;
 mod export;
 mod health;
+mod raw;
 mod search;
 mod socket;
 mod stream;
+mod timeline;
 mod transcript;
+mod words;
 
 use std::sync::Arc;
 
@@ -25,12 +29,15 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, patch, post};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 pub use accept::serve;
+pub use bundle::Bundling;
 pub use doors::Doors;
 
 use crate::presets::Preset;
 use crate::search::Search;
+use crate::sign::Signer;
 use crate::tasks::Tasks;
 use crate::ws::Door;
 
@@ -47,6 +54,12 @@ pub struct App {
     pub presets: Arc<[Preset]>,
     /// Search through all sessions.
     pub search: Search,
+    /// Who signs checkpoints.
+    pub signer: Signer,
+    /// How many bundles are being made.
+    pub bundling: Bundling,
+    /// Where the turns' spools lie.
+    pub spools: Arc<std::path::Path>,
 }
 
 /// All routes.
@@ -63,7 +76,12 @@ pub fn router(app: App) -> Router {
         .route("/sessions/{id}/prompts", post(api::prompt))
         .route("/sessions/{id}/cancel", post(api::cancel))
         .route("/sessions/{id}/export", get(export::export))
-        .layer(CompressionLayer::new())
+        .route("/sessions/{id}/turns/{turn}", get(raw::provenance))
+        .route("/sessions/{id}/turns/{turn}/raw", get(raw::raw))
+        .layer(
+            CompressionLayer::new()
+                .compress_when(DefaultPredicate::new().and(NotForContentType::new("application/zip"))),
+        )
         .fallback(api::nothing)
         // Not compressed: an event must not wait in a compressor.
         .route("/sessions/{id}/stream", get(stream::stream));

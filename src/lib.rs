@@ -50,6 +50,7 @@
 //! | one owner of the agent, always an exit record, nothing left alive after a stop | [`turn::supervisor`] |
 //! | the agent runs at most once for an accepted prompt | [`turn::claim`], [`turn::run`] |
 //! | seqs without a hole, what belongs together commits together | [`log`] |
+//! | nothing is signed that does not extend what was signed before | [`sign`] |
 //! | never ahead of what is durable, never back | [`hub`] |
 //! | a viewer sees one run of seqs, caught up is said once | [`ws::Cursor`] |
 //! | bounded memory for each viewer, a frozen one delays nobody | [`ws`] |
@@ -59,8 +60,9 @@
 //!
 //! # What may use what
 //!
-//! `ids, clock, protocol, frames` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `search`, `turn::{import, run}` <- `session` <-
-//! `ws, http` <- `cli`. The terminal's own side of the wire, [`client`], uses `ids` and `protocol` alone; the stress
+//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}, sign, search`
+//! <- `session` <- `ws, http` <- `cli`. [`verify`] uses `evidence` and its own read-only connection, so that it can judge the
+//! rest. The terminal's own side of the wire, [`client`], uses `ids` and `protocol` alone; the stress
 //! program in `stress/` uses nothing of the library, so that it can judge it. Nothing below `ws` and `http` knows HTTP; status codes stand in one file; nothing outside [`config`]
 //! reads the environment; only [`tasks`] starts tasks. The supervisor and the cage use neither SQLite nor HTTP. The log's
 //! face is narrow on purpose (append a batch, read a range, know and follow the head): another store could stand behind it.
@@ -73,6 +75,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod drill;
+pub mod evidence;
 pub mod frames;
 pub mod http;
 pub mod hub;
@@ -82,8 +85,10 @@ pub mod presets;
 pub mod protocol;
 pub mod search;
 pub mod session;
+pub mod sign;
 pub mod tasks;
 pub mod turn;
+pub mod verify;
 pub mod wire_error;
 pub mod ws;
 /// The program and its version, as `hello` says it.

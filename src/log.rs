@@ -6,16 +6,25 @@
 //! stand behind the same face.
 
 mod append;
+mod due;
 mod epoch;
+mod facts;
 mod feed;
 mod page;
+mod proof;
 mod record;
+mod seal;
+mod sealed;
 mod sessions;
 mod turns;
 
 pub use append::{NewEvent, Place};
+pub use due::Due;
+pub use facts::TurnFacts;
 pub use feed::{Fed, Feed, Shown};
 pub use page::{Page, PageLimits, RecordPage};
+pub use proof::{HeadPage, SessionTree};
+pub use sealed::Sealed;
 pub use sessions::{ListCursor, NewSession, Patch, SessionKey, SessionRow};
 pub use turns::{KnownPrompt, OpenTurn, Opened, Progress, Shared, TurnKey, UnfinishedTurn};
 
@@ -29,6 +38,7 @@ pub struct Log {
     db: Db,
     hub: Hub,
     epoch: Epoch,
+    scribe: append::Scribe,
     high_water: epoch::HighWater,
 }
 
@@ -49,8 +59,25 @@ impl Log {
     /// # Errors
     /// When the database cannot be read or written.
     pub async fn open(db: Db, hub: Hub, remembered: &std::path::Path) -> Result<Self, LogError> {
-        let (epoch, high_water) = epoch::settle(&db, remembered).await?;
-        Ok(Self { db, hub, epoch, high_water })
+        let (sealing, high_water) = epoch::settle(&db, remembered).await?;
+        for session in db.readers.read(seal::unsealed).await? {
+            db.writer.write(move |tx| seal::backfill(tx, sealing, session)).await?;
+        }
+        let scribe = append::Scribe { sealing: Some(sealing), hub: hub.clone(), due: Due::default() };
+        Ok(Self { db, hub, epoch: sealing.epoch, scribe, high_water })
+    }
+
+    /// A log that seals nothing, only to measure what sealing costs: the next [`Log::open`] seals what this one wrote.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn unsealed(mut self) -> Self {
+        self.scribe.sealing = None;
+        self
+    }
+
+    /// Which sessions want a new checkpoint.
+    pub fn due(&self) -> &Due {
+        &self.scribe.due
     }
 
     /// This incarnation of the log.

@@ -1,8 +1,8 @@
-//! `breakglass export`: a session's whole log, to stdout or into a file.
+//! `breakglass export`: a session's whole history, to stdout or into a file.
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::draft::Draft;
@@ -22,6 +22,10 @@ const EXIT_SIGNAL: u8 = 128;
 pub(super) struct ExportArgs {
     /// Which session: its id, the beginning of its id, or `last`
     session: String,
+    /// What it shall be: the records one a line, a timeline for the ticket, one HTML file that plays the history back, or a
+    /// zip with all of it, raw evidence and proofs (check it with `breakglass verify`)
+    #[arg(long, value_enum, default_value = "jsonl")]
+    format: Format,
     /// Write to this file, which is there whole or not at all; without it, or with `-`, to stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -29,10 +33,29 @@ pub(super) struct ExportArgs {
     client: ClientSettings,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Jsonl,
+    Md,
+    Html,
+    Bundle,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Md => "md",
+            Self::Html => "html",
+            Self::Bundle => "bundle",
+        }
+    }
+}
+
 pub(super) async fn export(args: ExportArgs) -> Result<u8, Failure> {
     let config = args.client.check()?;
     let session = find_session(&config.gateway, &args.session).await?;
-    let download = config.gateway.export(session).await?;
+    let download = config.gateway.export(session, args.format.name()).await?;
     match args.output.as_deref().filter(|path| path.as_os_str() != "-") {
         None => to_stdout(download, Screen::new(config.colours)).await.map(|()| 0),
         Some(path) => to_file_unless_ended(download, path).await,

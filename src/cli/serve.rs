@@ -24,6 +24,7 @@ use crate::log::Log;
 use crate::protocol::server::AgentInfo;
 use crate::search::{Places, Search};
 use crate::session::{Deps, Sessions};
+use crate::sign::{Signer, key};
 use crate::tasks::Tasks;
 use crate::turn::archive;
 use crate::turn::import::Folders;
@@ -50,6 +51,8 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let health = db.writer.health();
     let auth = Auth::new(db.clone());
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
+    let key = key::open_or_make(&config.data.signing_key(), None).map_err(anyhow::Error::from)?;
+    let signer = Signer::new(log.clone(), key, config.data.signed()).context("cannot remember what was signed")?;
     let listener = bind(config.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
@@ -65,13 +68,15 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let places = Places { log: config.data.database(), index: config.data.search_index() };
     let log = sessions.log();
     let search = Search::start(places, log.epoch(), log.hub(), &tasks).context("cannot start the search")?;
-    let app = app(&config, sessions, auth, search, &tasks, listening);
+    tasks.spawn(signer.clone().run(tasks.stopping().clone()));
+    let app = app(&config, sessions, auth, search, &tasks, listening, signer.clone());
     announce(&config, listening, first.as_ref()).context("cannot write to stdout")?;
     tasks.spawn(http::serve(listener, http::router(app), tasks.clone()));
 
     let ended = wait_for_end(signals, health).await;
     tracing::info!("stopping: clients are told, turns go on under their supervisors");
     tasks.stop(STOP_TIMEOUT).await;
+    signer.finish().await;
     ended
 }
 
@@ -115,11 +120,28 @@ async fn archive_leftovers(sessions: &Sessions, config: &Config, tasks: &Tasks) 
     Ok(())
 }
 
-fn app(config: &Config, sessions: Sessions, auth: Auth, search: Search, tasks: &Tasks, listening: SocketAddr) -> App {
+fn app(
+    config: &Config,
+    sessions: Sessions,
+    auth: Auth,
+    search: Search,
+    tasks: &Tasks,
+    listening: SocketAddr,
+    signer: Signer,
+) -> App {
     let agent = config.agent.clone();
     let door = Door { sessions, auth, agents: Arc::new(move || agents(&agent)), stopping: tasks.stopping().clone() };
     let doors = Arc::new(Doors::new(listening, config.public_url.as_ref()));
-    App { door, doors, tasks: tasks.clone(), presets: config.presets.clone().into(), search }
+    App {
+        door,
+        doors,
+        tasks: tasks.clone(),
+        presets: config.presets.clone().into(),
+        search,
+        signer,
+        bundling: http::Bundling::default(),
+        spools: config.data.spools().into(),
+    }
 }
 
 fn agents(config: &AgentConfig) -> Vec<AgentInfo> {

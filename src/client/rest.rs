@@ -151,12 +151,12 @@ impl Gateway {
         self.read(answer)
     }
 
-    /// A session's whole log, one record a line.
+    /// A session's whole history; `format` as the gateway names it.
     ///
     /// # Errors
     /// [`GatewayError`].
-    pub async fn export(&self, session: SessionId) -> Result<Download, GatewayError> {
-        self.download(&format!("/api/sessions/{session}/export?format=jsonl")).await
+    pub async fn export(&self, session: SessionId, format: &str) -> Result<Download, GatewayError> {
+        self.download(&format!("/api/sessions/{session}/export?format={format}")).await
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, answer: Value) -> Result<T, GatewayError> {

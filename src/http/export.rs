@@ -11,8 +11,10 @@ use serde::Deserialize;
 
 use super::App;
 use super::body::{Asked, SessionPath};
+use super::bundle;
 use super::credentials::Caller;
 use super::error::HttpError;
+use super::timeline::{Markup, Timeline};
 use crate::auth::Action;
 use crate::ids::Seq;
 use crate::log::{Log, PageLimits, SessionKey};
@@ -26,6 +28,40 @@ enum Format {
     /// The records verbatim, one a line.
     #[default]
     Jsonl,
+    /// A timeline for the incident's ticket.
+    Md,
+    /// One file that needs no network.
+    Html,
+    /// All of them with raw evidence and proofs, as a zip.
+    Bundle,
+}
+
+impl Format {
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Jsonl => "application/x-ndjson",
+            Self::Md => "text/markdown; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
+            Self::Bundle => "application/zip",
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Md => "md",
+            Self::Html => "html",
+            Self::Bundle => "zip",
+        }
+    }
+
+    fn timeline(self) -> Option<Timeline> {
+        match self {
+            Self::Jsonl | Self::Bundle => None,
+            Self::Md => Some(Timeline::new(Markup::Markdown)),
+            Self::Html => Some(Timeline::new(Markup::Html)),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -40,44 +76,70 @@ pub(super) async fn export(
     State(app): State<App>,
     Caller(who): Caller,
     SessionPath(id): SessionPath,
-    Asked(ExportAsked { format: Format::Jsonl }): Asked<ExportAsked>,
+    Asked(ExportAsked { format }): Asked<ExportAsked>,
 ) -> Result<Response, HttpError> {
     who.demand(Action::Export)?;
     let live = app.door.sessions.open(id).await?;
-    let until = live.topic().head();
+    let state = app.door.sessions.state(id).await?;
+    let until = state.head;
+    // The place for the access record: who took what away, before the first byte goes out.
     tracing::info!(session.id = %id, by = who.name(), events = until.0, "an export begins");
-    let lines = Lines { log: app.door.sessions.log().clone(), session: live.key(), after: Seq::ZERO, until };
-    let name = format!("attachment; filename=\"breakglass-{id}.jsonl\"");
-    let headers = [(header::CONTENT_TYPE, "application/x-ndjson".to_owned()), (header::CONTENT_DISPOSITION, name)];
-    Ok((headers, Body::from_stream(stream::unfold(Some(lines), Lines::next).fuse())).into_response())
+    let body = match format {
+        Format::Bundle => bundle::body(app, live.key(), state, who.name().to_owned()).await?,
+        Format::Jsonl | Format::Md | Format::Html => {
+            let timeline = format.timeline();
+            let head = timeline.as_ref().map(|timeline| timeline.head(&state, who.name()));
+            let log = app.door.sessions.log().clone();
+            let export = Export { log, session: live.key(), after: Seq::ZERO, until, timeline, head };
+            Body::from_stream(stream::unfold(Some(export), Export::next).fuse())
+        }
+    };
+    let name = format!("attachment; filename=\"breakglass-{id}.{}\"", format.extension());
+    let headers = [(header::CONTENT_TYPE, format.content_type().to_owned()), (header::CONTENT_DISPOSITION, name)];
+    Ok((headers, body).into_response())
 }
 
-struct Lines {
+struct Export {
     log: Log,
     session: SessionKey,
     after: Seq,
     until: Seq,
+    /// `None`: the records as they are.
+    timeline: Option<Timeline>,
+    /// What goes out first.
+    head: Option<String>,
 }
 
 type Piece = Result<Bytes, std::io::Error>;
 
-impl Lines {
-    async fn next(lines: Option<Self>) -> Option<(Piece, Option<Self>)> {
-        let mut lines = lines?;
-        if lines.after >= lines.until {
-            return None;
+impl Export {
+    async fn next(export: Option<Self>) -> Option<(Piece, Option<Self>)> {
+        let mut export = export?;
+        if let Some(head) = export.head.take() {
+            return Some((Ok(head.into()), Some(export)));
         }
-        let limits = PageLimits { events_max: PAGE.events_max.min((lines.until.0 - lines.after.0) as usize), ..PAGE };
-        match lines.log.records_after(lines.session, lines.after, limits).await {
-            Ok(page) if page.records.is_empty() => None,
+        if export.after >= export.until {
+            return export.timeline.map(|timeline| (Ok(timeline.foot().into()), None));
+        }
+        let limits = PageLimits { events_max: PAGE.events_max.min((export.until.0 - export.after.0) as usize), ..PAGE };
+        match export.log.records_after(export.session, export.after, limits).await {
+            // What was there when it was asked for is there: a hole must not look like an end.
+            Ok(page) if page.records.is_empty() => Some((Err(std::io::Error::other("a record is missing")), None)),
             Ok(page) => {
-                lines.after.0 += page.records.len() as u64;
-                let mut text = page.records.join("\n");
-                text.push('\n');
-                Some((Ok(text.into()), Some(lines)))
+                export.after.0 += page.records.len() as u64;
+                Some((Ok(export.written(&page.records).into()), Some(export)))
             }
             // A broken stream is seen as one: the client must not take a part for the whole.
             Err(error) => Some((Err(std::io::Error::other(error)), None)),
         }
+    }
+
+    fn written(&mut self, records: &[String]) -> String {
+        let Some(timeline) = &mut self.timeline else { return records.join("\n") + "\n" };
+        let mut text = String::new();
+        for record in records {
+            timeline.event(&mut text, record);
+        }
+        text
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: whatever an event says, it is text here: every piece of it goes through [`Escaped`].
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use axum::extract::{Form, FromRequestParts, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::body::{Asked, SessionPath};
 use super::credentials::Caller;
 use super::error::HttpError;
+use super::words::{Escaped, describe};
 use super::{App, api};
 use crate::auth::Action;
 use crate::ids::{Seq, SessionId};
@@ -136,53 +137,4 @@ fn write_event(page: &mut String, event: &Record) {
         let _ = write!(page, "<pre>{}</pre>", Escaped(&text));
     }
     page.push_str("</article>");
-}
-
-/// What happened, in a few words, and what was said.
-fn describe(body: &Body) -> (String, String) {
-    let words = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match body {
-        Body::User { text, by, .. } => (format!("{by} asked"), text.clone()),
-        Body::Session { session_id } => (format!("conversation {}", words(session_id)), String::new()),
-        Body::Text { text } => ("agent".to_owned(), words(text)),
-        Body::Tool { name, input } => {
-            let command = input.get("command").map(words);
-            (format!("uses {}", words(name)), command.unwrap_or_else(|| format!("{input:#}")))
-        }
-        Body::ToolResult { is_error, output, bytes } => {
-            let failed = if *is_error { "failed" } else { "came back" };
-            (format!("tool {failed}, {bytes} bytes"), output.clone())
-        }
-        Body::Result { is_error, result, .. } => {
-            (if *is_error { "result: failed" } else { "result" }.to_owned(), words(result))
-        }
-        Body::Status(status) => (status.detail.clone(), String::new()),
-        Body::Error { error } => ("error".to_owned(), error.clone()),
-        Body::Cancelled { by } => (format!("{by} stopped the turn"), String::new()),
-        Body::TurnEnd(end) => {
-            let left: Vec<_> = end.left.iter().map(|left| format!("{} {}", left.pid, left.command)).collect();
-            (format!("the turn ended: {}, {} ms", end.outcome.as_str(), end.duration_ms), left.join("\n"))
-        }
-    }
-}
-
-/// Text as HTML, wherever it stands.
-struct Escaped<'t>(&'t str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                // Shown, so that nothing hides; and text browsers hand control characters on to the terminal.
-                c if c.is_control() && !matches!(c, '\n' | '\t') => f.write_char('\u{fffd}')?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
 }

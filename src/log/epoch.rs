@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::LogError;
+use super::seal::Sealing;
+use crate::clock::WallMs;
 use crate::db::{Db, WriteError};
 use crate::ids::Epoch;
 
@@ -21,12 +23,12 @@ struct Mark {
     events: i64,
 }
 
-pub(super) async fn settle(db: &Db, path: &Path) -> Result<(Epoch, HighWater), LogError> {
+pub(super) async fn settle(db: &Db, path: &Path) -> Result<(Sealing, HighWater), LogError> {
     let before = read_mark(path);
-    let (epoch, mark) = db.writer.write(move |tx| settle_in(tx, before)).await?;
+    let (sealing, mark) = db.writer.write(move |tx| settle_in(tx, before)).await?;
     write_mark(path, mark)
         .map_err(|error| WriteError::Unavailable { why: format!("cannot write `{}`: {error}", path.display()) })?;
-    Ok((epoch, HighWater { path: Arc::new(Mutex::new(path.to_owned())), starts: mark.starts }))
+    Ok((sealing, HighWater { path: Arc::new(Mutex::new(path.to_owned())), starts: mark.starts }))
 }
 
 /// Remembers, outside the database, how far it is: so that a copy from the middle of this run is known for one, too.
@@ -54,7 +56,7 @@ impl HighWater {
     }
 }
 
-fn settle_in(tx: &Transaction<'_>, before: Mark) -> rusqlite::Result<(Epoch, Mark)> {
+fn settle_in(tx: &Transaction<'_>, before: Mark) -> rusqlite::Result<(Sealing, Mark)> {
     let known: Option<String> =
         tx.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0)).optional()?;
     let starts: i64 =
@@ -74,7 +76,10 @@ fn settle_in(tx: &Transaction<'_>, before: Mark) -> rusqlite::Result<(Epoch, Mar
     let put = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2";
     tx.execute(put, ("epoch", epoch.to_string()))?;
     tx.execute(put, ("starts", mark.starts))?;
-    Ok((epoch, mark))
+    let known = "INSERT INTO epochs (id, since_ms) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
+    tx.execute(known, (epoch.to_string(), WallMs::now().0))?;
+    let epoch_key = tx.query_row("SELECT key FROM epochs WHERE id = ?1", [epoch.to_string()], |row| row.get(0))?;
+    Ok((Sealing { epoch, epoch_key }, mark))
 }
 
 fn read_mark(path: &Path) -> Mark {
@@ -105,7 +110,7 @@ mod tests {
         let (path, mark) = (dir.path().join("log.db"), dir.path().join("mark"));
         let open = async || {
             let db = Db::open(&path).unwrap();
-            settle(&db, &mark).await.unwrap().0
+            settle(&db, &mark).await.unwrap().0.epoch
         };
         let first = open().await;
         assert_eq!(open().await, first);
@@ -116,7 +121,7 @@ mod tests {
         assert_ne!(second, first);
         let db = Db::open(&path).unwrap();
         let (again, high_water) = settle(&db, &mark).await.unwrap();
-        assert_eq!(again, second);
+        assert_eq!(again.epoch, second);
         // A copy from the middle of a run: as many starts, fewer events.
         high_water.remember(7).await;
         assert_ne!(open().await, second);

@@ -10,7 +10,7 @@ use crate::protocol::event::Outcome;
 use crate::protocol::server::{RunningTurn, SessionState};
 
 /// A session's key inside the database; never leaves the gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey(pub(super) i64);
 
 impl ToSql for SessionKey {

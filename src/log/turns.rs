@@ -7,12 +7,11 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use sha2::{Digest, Sha256};
 
-use super::append::{Appended, NewEvent, Place, append};
+use super::append::{Appended, NewEvent, Place, Scribe};
 use super::epoch::HighWater;
 use super::sessions::{SessionKey, parse_conversation, parse_id};
 use super::{Log, LogError};
 use crate::clock::WallMs;
-use crate::hub::Hub;
 use crate::ids::{PromptKey, Seq, SessionId, TurnId};
 use crate::protocol::event::{Body, Record, TurnEnd};
 use crate::protocol::server::Accepted;
@@ -150,7 +149,7 @@ fn title_from(prompt: &str) -> String {
     }
 }
 
-fn open(tx: &Transaction<'_>, new: &OpenTurn) -> rusqlite::Result<(Opened, Option<Appended>)> {
+fn open(tx: &Transaction<'_>, scribe: &Scribe, new: &OpenTurn) -> rusqlite::Result<(Opened, Option<Appended>)> {
     if let Some(known) = known(tx, new.key)? {
         return Ok((Opened::Known(known), None));
     }
@@ -184,7 +183,7 @@ fn open(tx: &Transaction<'_>, new: &OpenTurn) -> rusqlite::Result<(Opened, Optio
     tx.prepare_cached("UPDATE sessions SET title = ?2, title_given = 1 WHERE key = ?1 AND NOT title_given")?
         .execute((new.session, title_from(&new.text)))?;
     let user = Body::User { text: new.text.clone(), by: new.by.clone(), model: new.model.clone() };
-    let appended = append(tx, place, &[NewEvent::from(&user)])?;
+    let appended = scribe.append(tx, place, &[NewEvent::from(&user)])?;
     Ok((Opened::New { place, seq: appended.first, accepted }, Some(appended)))
 }
 
@@ -225,13 +224,13 @@ impl Log {
     /// # Errors
     /// When the log cannot be written; then nothing was accepted.
     pub async fn open_turn(&self, new: OpenTurn) -> Result<Opened, LogError> {
-        let (hub, session) = (self.hub.clone(), new.session_id);
-        let publish = move |(_, appended): &(Opened, Option<Appended>)| {
-            if let Some(appended) = appended {
-                hub.publish(session, appended.chunks.clone());
+        let (scribe, teller) = (self.scribe.clone(), self.scribe.clone());
+        let publish = move |(opened, appended): &(Opened, Option<Appended>)| {
+            if let Opened::New { place, .. } = opened {
+                teller.publish(*place, appended.as_ref());
             }
         };
-        let (opened, _) = self.db.writer.write_then(move |tx| open(tx, &new), publish).await?;
+        let (opened, _) = self.db.writer.write_then(move |tx| open(tx, &scribe, &new), publish).await?;
         Ok(opened)
     }
 
@@ -240,7 +239,7 @@ impl Log {
     /// # Errors
     /// When the log cannot be written; then neither events nor progress are in it.
     pub async fn import(&self, place: Place, events: &Shared, progress: Progress) -> Result<(), LogError> {
-        let events = events.clone();
+        let (events, scribe) = (events.clone(), self.scribe.clone());
         self.step(place, move |tx| {
             tx.prepare_cached(
                 "UPDATE turns SET spool_bytes = ?2, result_is_error = coalesce(?3, result_is_error) WHERE key = ?1",
@@ -250,7 +249,7 @@ impl Log {
                 tx.prepare_cached("UPDATE sessions SET started = 1, conversation = ?2 WHERE key = ?1")?
                     .execute((place.session, conversation.to_string()))?;
             }
-            append_some(tx, place, &events)
+            scribe.append_some(tx, place, &events)
         })
         .await
     }
@@ -260,8 +259,8 @@ impl Log {
     /// # Errors
     /// When the log cannot be written.
     pub async fn note(&self, place: Place, events: &Shared) -> Result<(), LogError> {
-        let events = events.clone();
-        self.step(place, move |tx| append_some(tx, place, &events)).await
+        let (events, scribe) = (events.clone(), self.scribe.clone());
+        self.step(place, move |tx| scribe.append_some(tx, place, &events)).await
     }
 
     /// Begins another attempt at running the agent, with a new spool.
@@ -269,11 +268,11 @@ impl Log {
     /// # Errors
     /// When the log cannot be written.
     pub async fn next_attempt(&self, place: Place, attempt: u32, events: &Shared) -> Result<(), LogError> {
-        let events = events.clone();
+        let (events, scribe) = (events.clone(), self.scribe.clone());
         self.step(place, move |tx| {
             tx.prepare_cached("UPDATE turns SET attempt = ?2, spool_bytes = 0, result_is_error = NULL WHERE key = ?1")?
                 .execute((place.turn, attempt))?;
-            append_some(tx, place, &events)
+            scribe.append_some(tx, place, &events)
         })
         .await
     }
@@ -283,6 +282,7 @@ impl Log {
     /// # Errors
     /// When the log cannot be written.
     pub async fn cancel_turn(&self, place: Place, by: String) -> Result<(), LogError> {
+        let scribe = self.scribe.clone();
         self.step(place, move |tx| {
             let first = tx
                 .prepare_cached(
@@ -290,7 +290,7 @@ impl Log {
                 )?
                 .execute((place.turn, &by))?;
             let cancelled = NewEvent::from(&Body::Cancelled { by });
-            append_some(tx, place, if first == 1 { std::slice::from_ref(&cancelled) } else { &[] })
+            scribe.append_some(tx, place, if first == 1 { std::slice::from_ref(&cancelled) } else { &[] })
         })
         .await
     }
@@ -300,7 +300,7 @@ impl Log {
     /// # Errors
     /// When the log cannot be written.
     pub async fn end_turn(&self, place: Place, events: &Shared, end: TurnEnd) -> Result<(), LogError> {
-        let (events, hub) = (events.clone(), self.hub.clone());
+        let (events, scribe, teller) = (events.clone(), self.scribe.clone(), self.scribe.clone());
         let work = move |tx: &Transaction<'_>| {
             let now = WallMs::now().0;
             let first = tx
@@ -313,15 +313,18 @@ impl Log {
                 "UPDATE sessions SET running_turn = NULL, last_outcome = ?3 WHERE key = ?1 AND running_turn = ?2",
             )?
             .execute((place.session, place.turn, end.outcome.as_str()))?;
-            let mut appended = append_some(tx, place, &events)?;
-            let last = append(tx, place, &[NewEvent::from(&Body::TurnEnd(end))])?;
-            match &mut appended {
-                Some(appended) => appended.chunks.extend(last.chunks),
-                None => appended = Some(last),
-            }
-            Ok((appended, HighWater::measure(tx)?))
+            let before = scribe.append_some(tx, place, &events)?;
+            let last = scribe.append(tx, place, &[NewEvent::from(&Body::TurnEnd(end))])?;
+            let appended = match before {
+                Some(before) => before.and_then(last),
+                None => last,
+            };
+            Ok((Some(appended), HighWater::measure(tx)?))
         };
-        let publish = move |(appended, _): &(Option<Appended>, i64)| publish(&hub, place, appended.as_ref());
+        let publish = move |(appended, _): &(Option<Appended>, i64)| {
+            teller.publish(place, appended.as_ref());
+            teller.due.mark(place.session);
+        };
         let (_, high_water) = self.db.writer.write_then(work, publish).await?;
         self.high_water.remember(high_water).await;
         Ok(())
@@ -352,24 +355,14 @@ impl Log {
     where
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<Appended>> + Send + 'static,
     {
-        let hub = self.hub.clone();
-        self.db.writer.write_then(work, move |appended| publish(&hub, place, appended.as_ref())).await?;
+        let teller = self.scribe.clone();
+        self.db.writer.write_then(work, move |appended| teller.publish(place, appended.as_ref())).await?;
         Ok(())
-    }
-}
-
-fn publish(hub: &Hub, place: Place, appended: Option<&Appended>) {
-    if let Some(appended) = appended {
-        hub.publish(place.session_id, appended.chunks.clone());
     }
 }
 
 /// Events that can be offered to the log again when it refused them.
 pub type Shared = std::sync::Arc<[NewEvent]>;
-
-fn append_some(tx: &Transaction<'_>, place: Place, events: &[NewEvent]) -> rusqlite::Result<Option<Appended>> {
-    if events.is_empty() { Ok(None) } else { append(tx, place, events).map(Some) }
-}
 
 #[cfg(test)]
 mod tests {

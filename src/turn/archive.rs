@@ -28,11 +28,48 @@ impl SpoolDir {
         self.err_path().with_added_extension("zst")
     }
 
+    /// One of the agent's streams from its beginning to where it is now, plain or archived; `None`: there is no such file.
+    /// Reading it blocks.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn read_back(&self, stream: Stream) -> Result<Option<Box<dyn Read + Send>>, SpoolError> {
+        let (plain, archived) = match stream {
+            Stream::Out => (self.out_path(), self.out_archive_path()),
+            Stream::Err => (self.err_path(), self.err_archive_path()),
+        };
+        // In this order: an archive is there before its original goes.
+        if let Some(file) = open_if_there(&plain)? {
+            let bytes = file.metadata().map_err(SpoolError::io("read", &plain))?.len();
+            return Ok(Some(Box::new(file.take(bytes))));
+        }
+        let Some(file) = open_if_there(&archived)? else { return Ok(None) };
+        let decoder = zstd::stream::Decoder::new(file).map_err(SpoolError::io("read", &archived))?;
+        Ok(Some(Box::new(decoder)))
+    }
+
     /// Compresses `out` and `err` and removes them. For a turn that has ended; doing it again is harmless. Takes as long
     /// as reading the files: call it where blocking is allowed.
     pub fn archive(&self) -> Result<(), SpoolError> {
         compress(self, &self.out_path(), &self.out_archive_path(), whole)?;
         compress(self, &self.err_path(), &self.err_archive_path(), without_hole)
+    }
+}
+
+/// Which of the agent's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Its standard output.
+    Out,
+    /// Its standard error.
+    Err,
+}
+
+fn open_if_there(path: &Path) -> Result<Option<File>, SpoolError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(SpoolError::io("read", path)(error)),
     }
 }
 

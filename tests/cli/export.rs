@@ -59,3 +59,16 @@ async fn a_viewer_may_not_and_a_place_that_is_none_is_named() {
     assert_eq!(failed.status, 74, "{failed:?}");
     assert!(failed.stderr.contains(&nowhere), "{failed:?}");
 }
+
+#[tokio::test]
+async fn a_large_bundle_comes_whole_and_is_proved() {
+    let mut scene = Scene::drill().await;
+    scene.viewer.turn(&scene.session, "[[events:3000 size:1000]]").await;
+    let path = scene.gateway.data().join("taken.zip").display().to_string();
+    let terminal = Terminal::of(&scene.gateway);
+    terminal.ok(&["export", &scene.session, "--format", "bundle", "-o", &path]).await;
+    let key = scene.gateway.cli(&["key"]).await;
+    let said = scene.gateway.cli(&["verify", &path, "--key", key.trim()]).await;
+    let records = scene.viewer.whole_log(&scene.session).len();
+    assert!(said.starts_with("PROVED: ") && said.contains(&format!(" {records} records")), "{said}");
+}

@@ -1,0 +1,183 @@
+//! What sealing costs an append: the log with tamper evidence beside the log without, in turns, in one run.
+//!
+//! `cargo bench --bench evidence`. Goal: at least 85 % of the rate, and a p99 within 10 %, medians over the rounds.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a part of the program")]
+
+use std::time::{Duration, Instant};
+
+use breakglass::db::Db;
+use breakglass::hub::Hub;
+use breakglass::ids::{PromptKey, SessionId};
+use breakglass::log::{Log, NewEvent, NewSession, OpenTurn, Opened, Place, Progress, Shared};
+use breakglass::protocol::event::Body;
+use tokio::task::JoinSet;
+
+const ROUNDS: usize = 9;
+const ROUND: Duration = Duration::from_millis(1500);
+const SESSIONS: usize = 100;
+
+/// How the load is offered.
+#[derive(Clone, Copy)]
+enum Offer {
+    /// So many events, one at a time, at this rate a second over all sessions.
+    Paced(u32),
+    /// One session's imports of so many events, one after another.
+    Flood(usize),
+    /// So many single events in flight over all sessions.
+    InFlight(usize),
+}
+
+struct Measured {
+    rate: f64,
+    p50_us: f64,
+    p99_us: f64,
+    /// This process's time on a CPU for one event, user and system: what other load on the machine hardly changes.
+    cpu_us: f64,
+}
+
+/// CPU time that this process has used, seconds (proc_pid_stat(5); ticks of 10 ms).
+fn used_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<f64> =
+        stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2).map(|n| n.parse().unwrap()).collect();
+    (fields[0] + fields[1]) / 100.0
+}
+
+fn events(count: usize) -> Shared {
+    let text = |number| Body::Text { text: format!("{number} {}", "checking disk ".repeat(10)).into() };
+    (0..count).map(|number| NewEvent::from(&text(number))).collect()
+}
+
+async fn places(log: &Log) -> Vec<Place> {
+    let mut places = Vec::new();
+    for _ in 0..SESSIONS {
+        let id = SessionId::random();
+        let words = || "bench".to_owned();
+        let new = NewSession { id, title: None, by: words(), agent: words(), model: words() };
+        let session = log.create_session(new).await.unwrap().0.key;
+        let turn = OpenTurn {
+            session,
+            session_id: id,
+            key: PromptKey::random(),
+            text: words(),
+            by: words(),
+            agent: words(),
+            model: words(),
+        };
+        match log.open_turn(turn).await.unwrap() {
+            Opened::New { place, .. } => places.push(place),
+            Opened::Known(_) => {}
+        }
+    }
+    places
+}
+
+async fn append(log: Log, place: Place, count: usize) -> (usize, f64) {
+    let events = events(count);
+    let begun = Instant::now();
+    let progress = Progress { spool_bytes: 1, started: None, result_is_error: None };
+    log.import(place, &events, progress).await.unwrap();
+    (count, begun.elapsed().as_secs_f64() * 1e6)
+}
+
+async fn measure(offer: Offer, sealed: bool) -> Measured {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let db = Db::open(&dir.path().join("log.db")).unwrap();
+    let log = Log::open(db, Hub::default(), &dir.path().join("mark")).await.unwrap();
+    let log = if sealed { log } else { log.unsealed() };
+    let places = places(&log).await;
+    let (start, used, mut done, mut took_us) = (Instant::now(), used_s(), 0, Vec::new());
+    let mut take = |(count, us): (usize, f64)| {
+        done += count;
+        took_us.push(us);
+    };
+    match offer {
+        Offer::Flood(size) => {
+            while start.elapsed() < ROUND {
+                take(append(log.clone(), places[0], size).await);
+            }
+        }
+        Offer::Paced(rate) => {
+            let mut writing = JoinSet::new();
+            for number in 0.. {
+                let due = Duration::from_secs(1) * number / rate;
+                tokio::time::sleep(due.saturating_sub(start.elapsed())).await;
+                if start.elapsed() >= ROUND {
+                    break;
+                }
+                writing.spawn(append(log.clone(), places[number as usize % SESSIONS], 1));
+            }
+            writing.join_all().await.into_iter().for_each(&mut take);
+        }
+        Offer::InFlight(tasks) => {
+            let mut writing = JoinSet::new();
+            for number in 0..tasks {
+                let (log, places) = (log.clone(), places.clone());
+                writing.spawn(async move {
+                    let mut all = Vec::new();
+                    let mut next = number;
+                    while start.elapsed() < ROUND {
+                        all.push(append(log.clone(), places[next % SESSIONS], 1).await);
+                        next += 7;
+                    }
+                    all
+                });
+            }
+            writing.join_all().await.into_iter().flatten().for_each(&mut take);
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    took_us.sort_by(f64::total_cmp);
+    let at = |share: f64| took_us[((took_us.len() - 1) as f64 * share) as usize];
+    let cpu_us = (used_s() - used) * 1e6 / done as f64;
+    Measured { rate: done as f64 / seconds, p50_us: at(0.5), p99_us: at(0.99), cpu_us }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    println!(
+        "{:28} {:>22} {:>26} {:>26} {:>16} {:>8} {:>8}",
+        "load", "events/s off / on", "p50 us off / on", "p99 us off / on", "CPU us off / on", "rate", "p99"
+    );
+    let loads = [
+        ("1,000 a second, one by one", Offer::Paced(1_000)),
+        ("one session, 64 an import", Offer::Flood(64)),
+        ("one session, 512 an import", Offer::Flood(512)),
+        ("100 sessions, 64 in flight", Offer::InFlight(64)),
+        ("100 sessions, 512 in flight", Offer::InFlight(512)),
+    ];
+    for (name, offer) in loads {
+        let (mut off, mut on) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            // The order alternates: whatever else the machine does hits both.
+            for sealed in [round % 2 == 0, round % 2 != 0] {
+                let measured = runtime.block_on(measure(offer, sealed));
+                if sealed { on.push(measured) } else { off.push(measured) }
+            }
+        }
+        let of = |list: &[Measured], what: fn(&Measured) -> f64| median(list.iter().map(what));
+        let pair = |what: fn(&Measured) -> f64| (of(&off, what), of(&on, what));
+        let (rate, p50, p99) = (pair(|one| one.rate), pair(|one| one.p50_us), pair(|one| one.p99_us));
+        let cpu = pair(|one| one.cpu_us);
+        println!(
+            "{name:28} {:>10.0} / {:>9.0} {:>12.0} / {:>11.0} {:>12.0} / {:>11.0} {:>7.1} / {:>6.1} {:>6.0} % {:>6.0} %",
+            rate.0,
+            rate.1,
+            p50.0,
+            p50.1,
+            p99.0,
+            p99.1,
+            cpu.0,
+            cpu.1,
+            100.0 * rate.1 / rate.0,
+            100.0 * p99.1 / p99.0,
+        );
+    }
+}

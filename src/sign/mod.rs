@@ -1,0 +1,317 @@
+//! The signer: signed checkpoints of every session's tree, and of the gateway's own tree over those checkpoints.
+//!
+//! Invariant: nothing is signed that does not extend what was signed last, as a file outside the database remembers it: the
+//! remembered tree is continued with the leaves that the database has now, and must come out as the tree that the database
+//! claims. A restored or edited database becomes an alarm, not a silence. Off the append's path: a log that cannot be
+//! signed is still written.
+
+pub mod key;
+mod memory;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::WallMs;
+use crate::evidence::checkpoint::Checkpoint;
+use crate::evidence::leaf;
+use crate::evidence::note::{self, Verifier};
+use crate::evidence::tree::Frontier;
+use crate::ids::SessionId;
+use crate::log::{Log, LogError, SessionKey, SessionTree};
+use memory::{Memory, Signed, Tree};
+
+/// The gateway's own tree gets a checkpoint at least so often, also when nothing happened.
+const HEARTBEAT: Duration = Duration::from_secs(60 * 60);
+/// On a planned stop what is unsigned is signed, for at most so long: the next start signs the rest.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a tree was not signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The log could not be asked.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// What was signed last could not be read or written.
+    #[error("what was signed last cannot be remembered: {0}")]
+    Memory(#[from] std::io::Error),
+    /// The history is another one than that which was signed.
+    #[error(
+        "{why}: the database was edited, or restored from an older copy; nothing more of this history is signed. Put the right \
+         database back, or, if it was put back on purpose, move `{place}` away: whoever holds a checkpoint will see it"
+    )]
+    Alarm {
+        /// What does not fit.
+        why: String,
+        /// The file that remembers.
+        place: String,
+    },
+}
+
+/// Signs. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Signer {
+    log: Log,
+    key: Arc<note::Signer>,
+    memory: Memory,
+    alarms: Arc<AtomicU64>,
+    /// One checkpoint at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Signer {
+    /// A signer for this log; `remembered` is the folder outside the database.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn new(log: Log, key: note::Signer, remembered: PathBuf) -> std::io::Result<Self> {
+        let memory = Memory::open(remembered)?;
+        Ok(Self { log, key: Arc::new(key), memory, alarms: Arc::default(), turn: Arc::default() })
+    }
+
+    /// The public half of the key.
+    pub fn verifier(&self) -> &Verifier {
+        self.key.verifier()
+    }
+
+    /// How often a signature was refused since the start.
+    pub fn alarms(&self) -> u64 {
+        self.alarms.load(Ordering::Relaxed)
+    }
+
+    /// Signs what becomes due, until the gateway stops.
+    pub async fn run(self, stopping: CancellationToken) {
+        let due = self.log.due().clone();
+        let mut wakes = due.follow();
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        self.check_all().await;
+        self.sign_leftovers().await;
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                _ = heartbeat.tick() => self.sign_gateway().await,
+                woken = wakes.changed() => {
+                    if woken.is_err() {
+                        return;
+                    }
+                    let sessions = due.take();
+                    self.sign_sessions(sessions).await;
+                }
+            }
+        }
+    }
+
+    /// Signs what has no signature yet: at the start what a killed gateway left, and at the stop.
+    pub async fn finish(&self) {
+        if tokio::time::timeout(STOP_TIMEOUT, self.sign_leftovers()).await.is_err() {
+            tracing::warn!("not every session could be signed in time; the next start signs the rest");
+        }
+    }
+
+    /// Signs what a session has now; how much of it stands under a checkpoint then.
+    ///
+    /// # Errors
+    /// When the log cannot be read. A refusal is an alarm, and then less is signed than there is.
+    pub async fn sign_now(&self, key: SessionKey) -> Result<u64, LogError> {
+        self.sign_sessions([key]).await;
+        // Another task may have signed the session, and be about to sign the gateway's tree.
+        let covered = self.log.newest_gateway_head().await?.map_or(0, |(size, _)| size);
+        if covered < self.log.checkpoint_count().await? {
+            self.sign_gateway().await;
+        }
+        Ok(self.log.session_tree(key).await?.map_or(0, |found| found.signed_size))
+    }
+
+    /// Signs what was handed out: the hash of a bundle's list of files. No checkpoint reads like this.
+    pub fn sign_bundle(&self, session: SessionId, list_sha256: &str) -> String {
+        let name = self.key.verifier().name();
+        self.key.sign(&format!("{name}/bundles/{session}\nsha256 {list_sha256}\ntime {}\n", WallMs::now().rfc3339()))
+    }
+
+    async fn sign_leftovers(&self) {
+        match self.log.unsigned_sessions().await {
+            Ok(sessions) => self.sign_sessions(sessions).await,
+            Err(error) => tracing::error!(%error, "cannot look for what is not signed yet"),
+        }
+    }
+
+    /// Every session that was signed must still be there, and be as long as it was.
+    async fn check_all(&self) {
+        let sessions = match self.memory.sessions() {
+            Ok(sessions) => sessions,
+            Err(error) => return self.refuse(Tree::Gateway, &error.into()),
+        };
+        for session in sessions {
+            let tree = Tree::Session(session);
+            let checked = async {
+                let signed = self.memory.recall(tree)?.map_or(0, |signed| signed.tree.size());
+                match self.log.tree_size(session).await? {
+                    None => Err(self.alarm(tree, format!("the session `{session}` is gone"))),
+                    Some(size) if size < signed => Err(self.alarm(tree, shorter(signed, size))),
+                    Some(_) => Ok(()),
+                }
+            };
+            if let Err(error) = checked.await {
+                self.refuse(tree, &error);
+            }
+        }
+    }
+
+    async fn sign_sessions(&self, sessions: impl IntoIterator<Item = SessionKey>) {
+        let mut any = false;
+        for key in sessions {
+            match self.sign_session(key).await {
+                Ok(signed) => any |= signed,
+                Err((tree, error)) => self.refuse(tree, &error),
+            }
+        }
+        if any {
+            self.sign_gateway().await;
+        }
+    }
+
+    fn refuse(&self, tree: Tree, error: &SignError) {
+        if matches!(error, SignError::Alarm { .. }) {
+            self.alarms.fetch_add(1, Ordering::Relaxed);
+        }
+        tracing::error!(origin = tree.origin(self.key.verifier().name()), %error, "ALARM: a checkpoint was refused");
+    }
+
+    fn alarm(&self, tree: Tree, why: String) -> SignError {
+        SignError::Alarm { why, place: self.memory.place(tree) }
+    }
+
+    /// True when there was something to sign.
+    async fn sign_session(&self, key: SessionKey) -> Result<bool, (Tree, SignError)> {
+        let _turn = self.turn.lock().await;
+        let found = self.log.session_tree(key).await.map_err(|error| (Tree::Gateway, error.into()))?;
+        let Some(found) = found else { return Ok(false) };
+        let tree = Tree::Session(found.session);
+        self.sign_found(key, tree, &found).await.map_err(|error| (tree, error))
+    }
+
+    async fn sign_found(&self, key: SessionKey, tree: Tree, found: &SessionTree) -> Result<bool, SignError> {
+        let claimed = found.tree.as_ref().ok_or_else(|| self.alarm(tree, "its tree is damaged".to_owned()))?;
+        let last = match self.memory.recall(tree)? {
+            Some(signed) => Some((signed.tree, signed.note)),
+            // Nothing remembered, but signed before: then it is checked from the first leaf.
+            None => self.log.newest_checkpoint(found.session).await?.map(|note| (Frontier::default(), note)),
+        };
+        let (mut ours, note) = last.unwrap_or_default();
+        let earlier = if note.is_empty() { None } else { Some(self.read(tree, &note)?) };
+        if let Some(earlier) = &earlier
+            && claimed.size() < earlier.size
+        {
+            return Err(self.alarm(tree, shorter(earlier.size, claimed.size())));
+        }
+        if earlier.as_ref().is_some_and(|earlier| earlier.size == claimed.size() && earlier.root == claimed.root()) {
+            if found.signed_size == found.size {
+                return Ok(false);
+            }
+            // Signed and remembered, but the gateway was killed before the database had it.
+            self.log.add_checkpoint(key, found, note).await?;
+            return Ok(true);
+        }
+        self.extend(key, tree, &mut ours, claimed.size(), earlier.as_ref()).await?;
+        if ours != *claimed {
+            let why = format!("its first {} records are not those that were signed", earlier.map_or(0, |e| e.size));
+            return Err(self.alarm(tree, why));
+        }
+        let note = self.sign(tree, &ours).await?;
+        self.log.add_checkpoint(key, found, note).await?;
+        Ok(true)
+    }
+
+    /// Continues a tree with the leaves that the database has now; on the way it must meet the earlier checkpoint.
+    async fn extend(
+        &self,
+        key: SessionKey,
+        tree: Tree,
+        ours: &mut Frontier,
+        until: u64,
+        earlier: Option<&Checkpoint>,
+    ) -> Result<(), SignError> {
+        while ours.size() < until {
+            let leaves = self.log.leaves(key, ours.size(), until).await?;
+            if leaves.is_empty() {
+                return Err(self.alarm(tree, format!("its record {} is gone", ours.size() + 1)));
+            }
+            for leaf in leaves {
+                ours.push(leaf);
+                let met = earlier.filter(|earlier| earlier.size == ours.size());
+                if met.is_some_and(|earlier| earlier.root != ours.root()) {
+                    return Err(self.alarm(tree, format!("its first {} records were changed", ours.size())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn sign_gateway(&self) {
+        let _turn = self.turn.lock().await;
+        if let Err(error) = self.try_sign_gateway().await {
+            self.refuse(Tree::Gateway, &error);
+        }
+    }
+
+    async fn try_sign_gateway(&self) -> Result<(), SignError> {
+        let tree = Tree::Gateway;
+        let last = match self.memory.recall(tree)? {
+            Some(signed) => Some((signed.tree, signed.note)),
+            None => self.log.newest_head().await?.map(|note| (Frontier::default(), note)),
+        };
+        let (mut ours, note) = last.unwrap_or_default();
+        let earlier = if note.is_empty() { None } else { Some(self.read(tree, &note)?) };
+        loop {
+            let page = self.log.heads_after(ours.size()).await?;
+            if page.notes.is_empty() {
+                break;
+            }
+            for note in page.notes {
+                ours.push(leaf::of_checkpoint(&note));
+                let met = earlier.as_ref().filter(|earlier| earlier.size == ours.size());
+                if met.is_some_and(|earlier| earlier.root != ours.root()) {
+                    return Err(self.alarm(tree, format!("the first {} checkpoints were changed", ours.size())));
+                }
+            }
+        }
+        if let Some(earlier) = earlier.filter(|earlier| earlier.size > ours.size()) {
+            return Err(self.alarm(tree, shorter(earlier.size, ours.size())));
+        }
+        let size = ours.size();
+        let note = self.sign(tree, &ours).await?;
+        self.log.add_head(size, note).await?;
+        Ok(())
+    }
+
+    fn read(&self, tree: Tree, note: &str) -> Result<Checkpoint, SignError> {
+        let verifier = self.key.verifier();
+        let text = verifier.open(note).map_err(|error| self.alarm(tree, format!("its last checkpoint: {error}")))?;
+        let checkpoint = Checkpoint::parse(text).filter(|head| head.origin == tree.origin(verifier.name()));
+        checkpoint.ok_or_else(|| self.alarm(tree, "its last checkpoint is of something else".to_owned()))
+    }
+
+    /// Signs, and remembers before anybody else sees it.
+    async fn sign(&self, tree: Tree, frontier: &Frontier) -> Result<String, SignError> {
+        let checkpoint = Checkpoint::of(tree.origin(self.key.verifier().name()), frontier);
+        let mut text = checkpoint.text();
+        if tree == Tree::Gateway {
+            // An hourly checkpoint of a gateway at rest says that it lived only if it says when.
+            text.push_str(&format!("time {}\n", WallMs::now().rfc3339()));
+        }
+        let note = self.key.sign(&text);
+        let (memory, signed) = (self.memory.clone(), Signed { tree: frontier.clone(), note: note.clone() });
+        let remembered = tokio::task::spawn_blocking(move || memory.remember(tree, &signed)).await;
+        remembered.map_err(std::io::Error::other)??;
+        // The service's journal is an anchor off the database, and often off the machine.
+        tracing::info!(target: "breakglass::anchor", note = note.replace('\n', "|"), "signed");
+        Ok(note)
+    }
+}
+
+fn shorter(signed: u64, found: u64) -> String {
+    format!("{signed} records were signed, and {found} are there")
+}

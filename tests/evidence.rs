@@ -1,0 +1,9 @@
+//! Histories that can be proved: what is signed, what is refused, and what both verifiers say of every kind of tampering.
+
+mod agree;
+mod bundle;
+mod exports;
+mod history;
+mod raw;
+mod signing;
+mod tamper;
