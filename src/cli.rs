@@ -5,6 +5,7 @@ mod data_dir;
 mod draft;
 mod export;
 mod harmless;
+mod keep;
 mod key;
 mod layout;
 mod prompt;
@@ -74,6 +75,16 @@ enum Command {
     Search(search::SearchArgs),
     /// Take a session's whole history away: its records, a timeline, or a bundle that can be verified
     Export(export::ExportArgs),
+    /// Copy the log into a file while the gateway runs
+    Backup(keep::BackupArgs),
+    /// Put a copy of the log back, into the data folder of a stopped gateway
+    Restore(keep::RestoreArgs),
+    /// Put a session under legal hold: nothing of it goes, whatever the limits say
+    Hold(keep::HoldArgs),
+    /// End a session's legal hold
+    Release(keep::HoldArgs),
+    /// List what was taken away, held, backed up or put back
+    Retention(keep::RetentionArgs),
     /// Print the JSON Schema of the wire protocol
     Schema,
 }
@@ -112,6 +123,21 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Token(args) => {
             start_logging(&args.settings.log).and_then(|()| in_runtime(token::token(args))).map(|()| 0)
+        }
+        Command::Backup(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(keep::backup(args))).map(|()| 0)
+        }
+        Command::Restore(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(keep::restore(args))).map(|()| 0)
+        }
+        Command::Hold(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(keep::hold(args))).map(|()| 0)
+        }
+        Command::Release(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(keep::release(args))).map(|()| 0)
+        }
+        Command::Retention(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(keep::retention(args))).map(|()| 0)
         }
         Command::Key(args) => key::key(&args).map(|()| 0),
         Command::Verify(args) => verify::run(&args),

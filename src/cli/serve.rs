@@ -20,6 +20,7 @@ use crate::config::{AgentConfig, Config, Settings};
 use crate::db::{Db, Health};
 use crate::http::{self, App, Doors};
 use crate::hub::Hub;
+use crate::keep::Keep;
 use crate::log::Log;
 use crate::protocol::server::AgentInfo;
 use crate::search::{Places, Search};
@@ -50,6 +51,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let db = Db::open(&config.data.database()).context("cannot open the log")?;
     let health = db.writer.health();
     let auth = Auth::new(db.clone());
+    let keep = Keep::new(db.clone());
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
     let key = key::open_or_make(&config.data.signing_key(), None).map_err(anyhow::Error::from)?;
     let signer = Signer::new(log.clone(), key, config.data.signed()).context("cannot remember what was signed")?;
@@ -65,6 +67,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let first = auth.first_token().await.context("cannot make the first token")?;
     let keeper = auth.clone();
     tasks.spawn_until_stop(async move { keeper.watch_withdrawals().await });
+    tasks.spawn_until_stop(keep.retain_raw(config.data.spools(), config.keep_raw));
     let places = Places { log: config.data.database(), index: config.data.search_index() };
     let log = sessions.log();
     let search = Search::start(places, log.epoch(), log.hub(), &tasks).context("cannot start the search")?;

@@ -6,8 +6,11 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::OpenError;
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_init.sql"), include_str!("../../migrations/0003_evidence.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_init.sql"),
+    include_str!("../../migrations/0003_evidence.sql"),
+    include_str!("../../migrations/0005_keep.sql"),
+];
 
 /// The schema version that this program writes.
 const KNOWN: i64 = MIGRATIONS.len() as i64;
