@@ -76,7 +76,7 @@ async fn places(log: &Log) -> Vec<Place> {
 async fn append(log: Log, place: Place, count: usize) -> (usize, f64) {
     let events = events(count);
     let begun = Instant::now();
-    let progress = Progress { spool_bytes: 1, started: None, result_is_error: None };
+    let progress = Progress { spool_bytes: 1, started: None, result_is_error: None, masked: 0 };
     log.import(place, &events, progress).await.unwrap();
     (count, begun.elapsed().as_secs_f64() * 1e6)
 }

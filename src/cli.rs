@@ -7,6 +7,7 @@ mod doctor;
 mod draft;
 mod export;
 mod harmless;
+mod keep;
 mod key;
 mod layout;
 mod prompt;
@@ -82,6 +83,16 @@ enum Command {
     Export(export::ExportArgs),
     /// Say what a start with these settings would meet, and what to do about it
     Doctor(Settings),
+    /// Copy the log into a file while the gateway runs
+    Backup(keep::BackupArgs),
+    /// Put a copy of the log back, into the data folder of a stopped gateway
+    Restore(keep::RestoreArgs),
+    /// Put a session under legal hold: nothing of it goes, whatever the limits say
+    Hold(keep::HoldArgs),
+    /// End a session's legal hold
+    Release(keep::HoldArgs),
+    /// List what was taken away, held, backed up or put back
+    Retention(keep::RetentionArgs),
     /// Print the JSON Schema of the wire protocol
     Schema,
 }
@@ -143,6 +154,21 @@ pub fn run(cli: Cli) -> ExitCode {
             start_logging(&args.settings.log).and_then(|()| in_runtime(access::access(&args))).map(|()| 0)
         }
         Command::Doctor(settings) => doctor::doctor(&settings).map(|()| 0),
+        Command::Backup(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(keep::backup(args))).map(|()| 0)
+        }
+        Command::Restore(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(keep::restore(args))).map(|()| 0)
+        }
+        Command::Hold(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(keep::hold(args))).map(|()| 0)
+        }
+        Command::Release(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(keep::release(args))).map(|()| 0)
+        }
+        Command::Retention(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(keep::retention(args))).map(|()| 0)
+        }
         Command::Key(args) => key::key(&args).map(|()| 0),
         Command::Verify(args) => verify::run(&args),
         Command::Schema => schema::schema().map(|()| 0),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::keep::raw::Limits;
 use crate::mask::Masks;
 use crate::presets::{self, Preset};
 
@@ -52,6 +53,12 @@ pub struct Settings {
     /// File of prompts to begin with (TOML: `[[preset]]` with `label` and `prompt`) [default: a set for the usual incident]
     #[arg(long, env = "BREAKGLASS_PRESETS", value_name = "FILE")]
     pub presets: Option<PathBuf>,
+    /// Days that the agents' raw output is kept after its turn [default: without end]
+    #[arg(long, env = "BREAKGLASS_KEEP_RAW_DAYS", value_name = "DAYS")]
+    pub keep_raw_days: Option<String>,
+    /// MiB of the agents' raw output that are kept, the newest [default: without end]
+    #[arg(long, env = "BREAKGLASS_KEEP_RAW_MIB", value_name = "MIB")]
+    pub keep_raw_mib: Option<String>,
     /// What is logged on stderr, as in `info` or `breakglass=debug`
     #[arg(long, env = "BREAKGLASS_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
@@ -161,12 +168,18 @@ pub struct Config {
     pub masks: Masks,
     /// Prompts to begin with.
     pub presets: Vec<Preset>,
+    /// How much raw evidence is kept.
+    pub keep_raw: Limits,
 }
 
 /// A turn time-out beyond this is a mistake, seconds (30 days).
 const TURN_TIMEOUT_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
 /// More turns at once than this is a mistake.
 const TURNS_MAX: u64 = 1_000;
+/// Longer than this is a mistake, days (100 years).
+const KEEP_DAYS_MAX: u64 = 36_500;
+/// More than this is a mistake, MiB (a petabyte).
+const KEEP_MIB_MAX: u64 = 1 << 30;
 /// The longest model or agent name, characters.
 const NAME_CHARS_MAX: usize = 128;
 
@@ -206,8 +219,17 @@ impl Settings {
             turn_timeout: Duration::from_secs(seconds),
             turns_max: usize::try_from(turns_max).unwrap_or(usize::MAX),
             presets: self.read_presets()?,
+            keep_raw: self.keep_raw()?,
             public_url: self.public_url.as_deref().map(|text| public_url("--public-url", text)).transpose()?,
         })
+    }
+
+    fn keep_raw(&self) -> Result<Limits, BadSetting> {
+        let limit =
+            |setting, text: &Option<String>, max| text.as_ref().map(|text| number(setting, text, max)).transpose();
+        let days = limit("--keep-raw-days", &self.keep_raw_days, KEEP_DAYS_MAX)?;
+        let mib = limit("--keep-raw-mib", &self.keep_raw_mib, KEEP_MIB_MAX)?;
+        Ok(Limits { days, bytes: mib.map(|mib| mib << 20) })
     }
 
     fn read_presets(&self) -> Result<Vec<Preset>, BadSetting> {

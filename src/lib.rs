@@ -62,7 +62,7 @@
 //!
 //! # What may use what
 //!
-//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `search, turn::{import, run}, sign`
+//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}, sign, search, keep`
 //! <- `session` <- `ws, http` <- `cli`. [`verify`] uses `evidence` and its own read-only connection, so that it can judge the
 //! rest. The terminal's own side of the wire, [`client`], uses `ids` and `protocol` alone; the stress
 //! program in `stress/` uses nothing of the library, so that it can judge it. Nothing below `ws` and `http` knows HTTP; status codes stand in one file; nothing outside [`config`]
@@ -83,6 +83,7 @@ pub mod frames;
 pub mod http;
 pub mod hub;
 pub mod ids;
+pub mod keep;
 pub mod log;
 pub mod mask;
 pub mod presets;

@@ -10,6 +10,8 @@ mod evidence;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod keep;
+#[cfg(test)]
 mod real_claude;
 #[cfg(test)]
 mod replay;

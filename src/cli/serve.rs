@@ -22,6 +22,7 @@ use crate::config::{AgentConfig, Config, Settings};
 use crate::db::{Db, Health};
 use crate::http::{self, App, Doors, Serving, Tls};
 use crate::hub::Hub;
+use crate::keep::Keep;
 use crate::log::Log;
 use crate::protocol::server::AgentInfo;
 use crate::search::{Places, Search};
@@ -62,6 +63,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let health = db.writer.health();
     let auth = Auth::new(db.clone()).with_login_limits(config.doors.logins);
     let (access, recorder) = access::open(db.clone());
+    let keep = Keep::new(db.clone());
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
     let key = key::open_or_make(&config.data.signing_key(), None).map_err(anyhow::Error::from)?;
     let signer = Signer::new(log.clone(), key, config.data.signed()).context("cannot remember what was signed")?;
@@ -80,6 +82,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let uses = auth.clone();
     tasks.spawn_until_stop(async move { uses.keep_uses().await });
     tasks.spawn(recorder.run(tasks.stopping().clone()));
+    tasks.spawn_until_stop(keep.retain_raw(config.data.spools(), config.keep_raw));
     let places = Places { log: config.data.database(), index: config.data.search_index() };
     let log = sessions.log();
     let search = Search::start(places, log.epoch(), log.hub(), &tasks).context("cannot start the search")?;

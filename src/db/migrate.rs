@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_init.sql"),
     include_str!("../../migrations/0002_doors.sql"),
     include_str!("../../migrations/0003_evidence.sql"),
+    include_str!("../../migrations/0005_keep.sql"),
 ];
 
 /// The schema version that this program writes.

@@ -17,6 +17,16 @@ pub use error::{OpenError, ReadError, WriteError};
 pub use readers::Readers;
 pub use writer::{Health, Writer};
 
+/// Opens a database alone, for writing, in this program's schema: for a copy that no gateway uses.
+///
+/// # Errors
+/// [`OpenError`], as for [`Db::open`].
+pub fn upgraded(path: &Path) -> Result<rusqlite::Connection, OpenError> {
+    let mut connection = connection::open_writing(path)?;
+    migrate::migrate(&mut connection)?;
+    Ok(connection)
+}
+
 /// The whole database: a writer and readers. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Db {

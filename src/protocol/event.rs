@@ -79,8 +79,19 @@ pub enum Body {
 }
 
 /// Every `kind`, as on the wire.
-pub const KINDS: [&str; 10] =
-    ["user", "session", "text", "tool", "tool_result", "result", "status", "error", "cancelled", "turn_end"];
+pub const KINDS: [&str; 11] = [
+    "user",
+    "session",
+    "text",
+    "tool",
+    "tool_result",
+    "result",
+    "status",
+    "error",
+    "cancelled",
+    "turn_end",
+    "redaction",
+];
 
 impl Body {
     /// The `kind`, as on the wire.

@@ -39,6 +39,8 @@ pub(super) struct Index {
     connection: Connection,
     /// The newest event that is in it.
     pub reaches: i64,
+    /// The log's newest event when this was made: what was redacted until then was never in it.
+    made_at: i64,
 }
 
 /// An event that fits, as the index knows it.
@@ -74,7 +76,7 @@ impl Index {
             Err(error) => return Err(error),
         }
         remove(path);
-        Self::make(path, epoch)
+        Self::make(path, epoch, newest)
     }
 
     fn open_present(path: &Path, epoch: Epoch, newest: i64) -> rusqlite::Result<Option<Self>> {
@@ -87,25 +89,35 @@ impl Index {
                 .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, Value>(0))
                 .optional()
         };
-        let (form, of, reaches) = (meta("form")?, meta("epoch")?, meta("reaches")?);
-        let (Some(Value::Integer(reaches)), Some(Value::Text(of))) = (reaches, of) else { return Ok(None) };
-        let is_ours = form == Some(Value::Integer(FORM)) && of == epoch.to_string() && reaches <= newest;
+        let (form, of) = (meta("form")?, meta("epoch")?);
+        let (Some(Value::Integer(reaches)), Some(Value::Integer(made_at))) = (meta("reaches")?, meta("made_at")?)
+        else {
+            return Ok(None);
+        };
+        let is_ours =
+            form == Some(Value::Integer(FORM)) && of == Some(Value::Text(epoch.to_string())) && reaches <= newest;
         if !is_ours {
             tracing::info!("the search index is of another log: it is made anew");
         }
-        Ok(is_ours.then_some(Self { connection, reaches }))
+        Ok(is_ours.then_some(Self { connection, reaches, made_at }))
     }
 
-    fn make(path: &Path, epoch: Epoch) -> rusqlite::Result<Self> {
+    fn make(path: &Path, epoch: Epoch, newest: i64) -> rusqlite::Result<Self> {
         let mut connection = open_writing(path)?;
         let transaction = connection.transaction()?;
         transaction.execute_batch(TABLES)?;
         let put = "INSERT INTO meta (name, value) VALUES (?1, ?2)";
         transaction.execute(put, ("form", FORM))?;
         transaction.execute(put, ("epoch", epoch.to_string()))?;
+        transaction.execute(put, ("made_at", newest))?;
         transaction.execute(put, ("reaches", 0))?;
         transaction.commit()?;
-        Ok(Self { connection, reaches: 0 })
+        Ok(Self { connection, reaches: 0, made_at: newest })
+    }
+
+    /// Whether these say that something was redacted whose words may be in this index: then it must be made anew.
+    pub(super) fn is_outdated_by(&self, events: &[Fed]) -> bool {
+        events.iter().any(|event| event.kind == "redaction" && event.id > self.made_at)
     }
 
     /// Adds events that follow what is there, all or none.
@@ -258,4 +270,30 @@ fn statement(query: &Query, session: Option<i64>) -> (String, Vec<Value>) {
 
 fn marks(count: usize) -> String {
     vec!["?"; count].join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::WallMs;
+
+    fn event(id: i64, kind: &str) -> Fed {
+        let record = format!(r#"{{"kind":"{kind}","text":"word{id}"}}"#);
+        Fed { id, session: 1, turn: 1, time: WallMs(id), kind: kind.to_owned(), asked_by: "ana".to_owned(), record }
+    }
+
+    #[test]
+    fn a_redaction_outdates_what_was_made_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, epoch) = (dir.path().join("search.db"), Epoch::random());
+        let mut index = Index::open(&path, epoch, 5).unwrap();
+        index.add(&[event(1, "text"), event(5, "redaction")]).unwrap();
+        assert!(!index.is_outdated_by(&[event(5, "redaction"), event(6, "text")]));
+        assert!(index.is_outdated_by(&[event(6, "text"), event(7, "redaction")]));
+        drop(index);
+        let again = Index::open(&path, epoch, 7).unwrap();
+        assert_eq!((again.reaches, again.made_at), (5, 5));
+        assert_eq!(Index::open(&path, Epoch::random(), 7).unwrap().made_at, 7);
+        assert_eq!(Index::open(&path, epoch, 3).unwrap().reaches, 0, "of a log that is shorter");
+    }
 }

@@ -60,6 +60,13 @@ enum Failed {
     Index(rusqlite::Error),
 }
 
+/// Whether the index holds what was redacted since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outdated {
+    Yes,
+    No,
+}
+
 struct Indexer {
     feed: Feed,
     path: PathBuf,
@@ -129,7 +136,17 @@ impl Indexer {
         }
     }
 
+    /// Follows the log to its end; what says that something was redacted has the whole index made anew.
     fn catch_up(&mut self) -> Result<(), Failed> {
+        while self.follow()? == Outdated::Yes {
+            tracing::info!("something was redacted: the search index is made anew without it");
+            self.close();
+            super::index::remove(&self.path);
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self) -> Result<Outdated, Failed> {
         if self.is_damaged.swap(false, Ordering::AcqRel) {
             self.close();
             super::index::remove(&self.path);
@@ -148,8 +165,11 @@ impl Indexer {
             if events.is_empty() {
                 break;
             }
+            if index.is_outdated_by(&events) {
+                return Ok(Outdated::Yes);
+            }
             index.add(&events).map_err(Failed::Index)?;
         }
-        Ok(())
+        Ok(Outdated::No)
     }
 }
