@@ -73,7 +73,10 @@ pub fn router(app: App) -> Router {
         .route("/sessions/{id}/export", get(export::export))
         .route("/sessions/{id}/turns/{turn}", get(raw::provenance))
         .route("/sessions/{id}/turns/{turn}/raw", get(raw::raw))
-        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(NotForContentType::new("application/zip"))))
+        .layer(
+            CompressionLayer::new()
+                .compress_when(DefaultPredicate::new().and(NotForContentType::new("application/zip"))),
+        )
         .fallback(api::nothing)
         // Not compressed: an event must not wait in a compressor.
         .route("/sessions/{id}/stream", get(stream::stream));

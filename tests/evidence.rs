@@ -5,5 +5,6 @@ mod bundle;
 mod exports;
 mod history;
 mod raw;
+mod redaction;
 mod signing;
 mod tamper;

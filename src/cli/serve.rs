@@ -22,6 +22,7 @@ use crate::http::{self, App, Doors};
 use crate::hub::Hub;
 use crate::log::Log;
 use crate::protocol::server::AgentInfo;
+use crate::redact::Redactor;
 use crate::session::{Deps, Sessions};
 use crate::sign::{Signer, key};
 use crate::tasks::Tasks;
@@ -65,6 +66,8 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let keeper = auth.clone();
     tasks.spawn_until_stop(async move { keeper.watch_withdrawals().await });
     tasks.spawn(signer.clone().run(tasks.stopping().clone()));
+    let redactor = Redactor::new(sessions.log().clone(), config.data.spools());
+    tasks.spawn_until_stop(async move { redactor.run().await });
     let app = app(&config, sessions, auth, &tasks, listening, signer.clone());
     announce(&config, listening, first.as_ref()).context("cannot write to stdout")?;
     tasks.spawn(http::serve(listener, http::router(app), tasks.clone()));

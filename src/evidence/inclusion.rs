@@ -33,8 +33,11 @@ impl PathMaker {
             // The largest power of two below the number of leaves.
             let left = 1 << (tree.end - tree.start - 1).ilog2();
             let middle = tree.start + left;
-            let (inside, beside) =
-                if index < middle { (tree.start..middle, middle..tree.end) } else { (middle..tree.end, tree.start..middle) };
+            let (inside, beside) = if index < middle {
+                (tree.start..middle, middle..tree.end)
+            } else {
+                (middle..tree.end, tree.start..middle)
+            };
             siblings.push((beside, Frontier::default()));
             tree = inside;
         }

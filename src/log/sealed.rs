@@ -78,7 +78,8 @@ impl Log {
         until: Seq,
     ) -> Result<Vec<Numbered>, LogError> {
         let read = move |connection: &Connection| {
-            let sql = "SELECT id, note FROM checkpoints WHERE session = ?1 AND id > ?2 AND size <= ?3 ORDER BY id LIMIT ?4";
+            let sql =
+                "SELECT id, note FROM checkpoints WHERE session = ?1 AND id > ?2 AND size <= ?3 ORDER BY id LIMIT ?4";
             let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?));
             connection
                 .prepare_cached(sql)?

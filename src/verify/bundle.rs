@@ -10,7 +10,9 @@ use zip::ZipArchive;
 
 use super::report::{Finding, Report, Verdict};
 use super::session::{Found, Session};
-use super::{BUNDLE_FORMAT, Pinned, VerifyError, bundle_files, gateway_origin, pinned, read_checkpoint, session_origin};
+use super::{
+    BUNDLE_FORMAT, Pinned, VerifyError, bundle_files, gateway_origin, pinned, read_checkpoint, session_origin,
+};
 use crate::evidence::inclusion::Inclusion;
 use crate::evidence::leaf;
 use crate::evidence::note::Verifier;

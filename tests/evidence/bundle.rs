@@ -164,7 +164,11 @@ impl Taken {
     fn of(&self, finding: &str) -> String {
         let mut words = finding.splitn(3, ' ');
         let (verdict, check) = (words.next().unwrap(), words.next().unwrap());
-        format!("{verdict} {check} session {}{}", self.history.session, words.next().map_or(String::new(), |seq| format!(" seq {seq}")))
+        format!(
+            "{verdict} {check} session {}{}",
+            self.history.session,
+            words.next().map_or(String::new(), |seq| format!(" seq {seq}"))
+        )
     }
 }
 
@@ -176,8 +180,18 @@ async fn a_bundle_is_whole_and_proved_by_both_verifiers_and_by_the_one_inside() 
     assert_eq!(taken.says_with(&taken.zip, &[]).await, PROVED);
     assert_eq!(taken.pinned(&taken.zip, &taken.history.notes()).await, PROVED);
     assert_eq!(taken.says(&taken.files).await, PROVED, "packed again by another program");
-    let expected = ["bundle.json", "VERIFY.md", "verify.py", "key.txt", "log.jsonl", "seals.jsonl", "checkpoints.txt",
-        "gateway-proof.txt", "timeline.md", "timeline.html"];
+    let expected = [
+        "bundle.json",
+        "VERIFY.md",
+        "verify.py",
+        "key.txt",
+        "log.jsonl",
+        "seals.jsonl",
+        "checkpoints.txt",
+        "gateway-proof.txt",
+        "timeline.md",
+        "timeline.html",
+    ];
     assert_eq!(taken.files.names()[..expected.len()], expected);
     assert!(taken.files.names().ends_with(&["SHA256SUMS", "SHA256SUMS.note"]));
     assert_eq!(taken.files.text("key.txt").trim(), taken.history.key);
@@ -215,7 +229,8 @@ async fn an_edited_record_in_a_bundle_is_found_where_it_stands() {
     let first = 1 + log.iter().position(|line| line.contains("is full")).unwrap();
     let turn = taken.history.seqs("user")[1];
 
-    let text = taken.files.clone().line_edit("log.jsonl", edit("\"text\":\"the disk is full", "\"text\":\"the disk is fine"));
+    let text =
+        taken.files.clone().line_edit("log.jsonl", edit("\"text\":\"the disk is full", "\"text\":\"the disk is fine"));
     let said = taken.says(&text).await;
     assert_eq!((said.status, said.findings.last()), (1, Some(&taken.of(&format!("ALTERED record {seq}")))));
     assert!(said.findings.contains(&"ALTERED files gateway".to_owned()));
@@ -225,9 +240,13 @@ async fn an_edited_record_in_a_bundle_is_found_where_it_stands() {
     assert_eq!(taken.shows(text.resealed()).await.findings, [taken.of(&format!("ALTERED root {turn}"))]);
     assert!(first as u64 >= turn);
 
-    let time = taken.files.clone().line_edit("log.jsonl", |lines| lines[2] = lines[2].replacen("\"time\":\"2", "\"time\":\"1", 1));
+    let time = taken
+        .files
+        .clone()
+        .line_edit("log.jsonl", |lines| lines[2] = lines[2].replacen("\"time\":\"2", "\"time\":\"1", 1));
     assert_eq!(taken.shows(time).await.findings, [taken.of("ALTERED record 3")]);
-    let moved = taken.files.clone().line_edit("log.jsonl", |lines| lines[2] = lines[2].replacen("\"seq\":3", "\"seq\":4", 1));
+    let moved =
+        taken.files.clone().line_edit("log.jsonl", |lines| lines[2] = lines[2].replacen("\"seq\":3", "\"seq\":4", 1));
     assert_eq!(taken.shows(moved).await.findings, [taken.of("ALTERED record 3")]);
 }
 
@@ -268,7 +287,9 @@ async fn files_left_out_added_or_changed_are_found() {
     let mut added = taken.files.clone();
     added.0.push(("turns/more".to_owned(), b"more".to_vec()));
     assert_eq!(taken.says(&added).await, Verdict { status: 1, findings: vec!["ALTERED files gateway".to_owned()] });
-    for (file, finding) in [("gateway-proof.txt", "INCOMPLETE heads gateway"), ("SHA256SUMS", "INCOMPLETE files gateway")] {
+    for (file, finding) in
+        [("gateway-proof.txt", "INCOMPLETE heads gateway"), ("SHA256SUMS", "INCOMPLETE files gateway")]
+    {
         let said = taken.says(&taken.files.clone().without(file)).await;
         assert_eq!((said.status, said.findings.contains(&finding.to_owned())), (2, true), "{file}: {said:?}");
     }
