@@ -13,6 +13,7 @@ pub use client::{ClientConfig, ClientSettings};
 
 use crate::agent::command as agent_command;
 use crate::presets::{self, Preset};
+use crate::sign::anchor::Anchor;
 
 /// The gateway's settings as they were given. One list for `--help`, for flags and for variables.
 #[derive(Debug, Clone, Args)]
@@ -48,6 +49,9 @@ pub struct Settings {
     /// File of prompts to begin with (TOML: `[[preset]]` with `label` and `prompt`) [default: a set for the usual incident]
     #[arg(long, env = "BREAKGLASS_PRESETS", value_name = "FILE")]
     pub presets: Option<PathBuf>,
+    /// Where copies of signed checkpoints go, several with commas between: `file:PATH`, `syslog` or `http://HOST/PATH`
+    #[arg(long, env = "BREAKGLASS_ANCHOR", value_name = "PLACES", value_delimiter = ',')]
+    pub anchor: Vec<String>,
     /// What is logged on stderr, as in `info` or `breakglass=debug`
     #[arg(long, env = "BREAKGLASS_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
@@ -170,6 +174,8 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Prompts to begin with.
     pub presets: Vec<Preset>,
+    /// Where copies of signed checkpoints go.
+    pub anchors: Vec<Anchor>,
 }
 
 /// A turn time-out beyond this is a mistake, seconds (30 days).
@@ -214,7 +220,13 @@ impl Settings {
             turns_max: usize::try_from(turns_max).unwrap_or(usize::MAX),
             presets: self.read_presets()?,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
+            anchors: self.anchors()?,
         })
+    }
+
+    fn anchors(&self) -> Result<Vec<Anchor>, BadSetting> {
+        let read = |text: &String| text.parse().map_err(|problem| BadSetting { setting: "--anchor", problem });
+        self.anchor.iter().filter(|text| !text.is_empty()).map(read).collect()
     }
 
     fn read_presets(&self) -> Result<Vec<Preset>, BadSetting> {

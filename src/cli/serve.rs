@@ -24,6 +24,7 @@ use crate::log::Log;
 use crate::protocol::server::AgentInfo;
 use crate::redact::Redactor;
 use crate::session::{Deps, Sessions};
+use crate::sign::anchor::Anchors;
 use crate::sign::{Signer, key};
 use crate::tasks::Tasks;
 use crate::turn::archive;
@@ -53,6 +54,8 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
     let key = key::open_or_make(&config.data.signing_key(), None).map_err(anyhow::Error::from)?;
     let signer = Signer::new(log.clone(), key, config.data.signed()).context("cannot remember what was signed")?;
+    let anchors = Anchors::new(config.anchors.clone());
+    let signer = signer.anchored(anchors.clone());
     let listener = bind(config.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
@@ -66,6 +69,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let keeper = auth.clone();
     tasks.spawn_until_stop(async move { keeper.watch_withdrawals().await });
     tasks.spawn(signer.clone().run(tasks.stopping().clone()));
+    anchors.work().for_each(|place| tasks.spawn_until_stop(place));
     let redactor = Redactor::new(sessions.log().clone(), config.data.spools());
     tasks.spawn_until_stop(async move { redactor.run().await });
     let app = app(&config, sessions, auth, &tasks, listening, signer.clone());
