@@ -47,7 +47,7 @@ impl Encoded {
     }
 
     /// The same, marked as a stub.
-    pub(super) fn as_stub(mut self) -> Self {
+    pub(super) fn into_stub(mut self) -> Self {
         self.members.push_str(r#","redacted":true"#);
         self
     }

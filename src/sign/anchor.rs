@@ -19,7 +19,7 @@ use hyper::client::conn::http1;
 use hyper::{Method, Request, Uri, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixDatagram};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// Checkpoints that wait for one anchor: an hour of an anchor that is away, at a busy gateway.
 const WAITING_MAX: usize = 1_024;
@@ -138,7 +138,7 @@ pub struct Anchors(Arc<[Arc<Place>]>);
 struct Place {
     anchor: Anchor,
     waiting: Mutex<VecDeque<String>>,
-    more: Notify,
+    more: watch::Sender<()>,
     failed: AtomicU64,
 }
 
@@ -146,7 +146,7 @@ impl Anchors {
     /// For these places.
     pub fn new(anchors: Vec<Anchor>) -> Self {
         let place = |anchor| {
-            let (waiting, more, failed) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
+            let (waiting, more, failed) = (Mutex::default(), watch::Sender::default(), AtomicU64::new(0));
             Arc::new(Place { anchor, waiting, more, failed })
         };
         Self(anchors.into_iter().map(place).collect())
@@ -197,7 +197,7 @@ impl Place {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
         waiting.push_back(note);
-        self.more.notify_one();
+        self.more.send_replace(());
     }
 
     fn next(&self) -> Option<String> {
@@ -205,10 +205,14 @@ impl Place {
     }
 
     async fn run(&self) {
+        let mut more = self.more.subscribe();
         loop {
-            match self.next() {
-                Some(note) => self.persist(&note).await,
-                None => self.more.notified().await,
+            more.mark_unchanged();
+            while let Some(note) = self.next() {
+                self.persist(&note).await;
+            }
+            if more.changed().await.is_err() {
+                return;
             }
         }
     }
