@@ -97,6 +97,8 @@ impl Bundle {
             }
         };
         if let Err(error) = ended {
+            // Once more, for an end that failed: a body must not end as if it were whole.
+            breaking.break_off(io::Error::new(error.kind(), error.to_string()));
             tracing::warn!(session.id = %session, %error, "a bundle broke off");
         }
         drop(permit);

@@ -63,7 +63,12 @@ impl Timeline {
         let _ = match self.markup {
             Markup::Markdown => writeln!(text, "# {}\n", Code(&state.title)),
             Markup::Html => {
-                write!(text, "{head}<title>{title}</title><h1>{title}</h1><dl>", head = player::head(), title = Escaped(&state.title))
+                write!(
+                    text,
+                    "{head}<title>{title}</title><h1>{title}</h1><dl>",
+                    head = player::head(),
+                    title = Escaped(&state.title)
+                )
             }
         };
         for (name, fact) in facts {
@@ -177,4 +182,3 @@ impl Timeline {
         }
     }
 }
-

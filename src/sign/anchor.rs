@@ -128,7 +128,11 @@ async fn post(uri: &Uri, note: &str) -> io::Result<()> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };
-    if answer.status().is_success() { Ok(()) } else { Err(io::Error::other(format!("it answered {}", answer.status()))) }
+    if answer.status().is_success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("it answered {}", answer.status())))
+    }
 }
 
 /// All anchors. Clones are handles to the same ones.

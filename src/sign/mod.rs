@@ -72,7 +72,14 @@ impl Signer {
     /// When the folder cannot be made.
     pub fn new(log: Log, key: note::Signer, remembered: PathBuf) -> std::io::Result<Self> {
         let memory = Memory::open(remembered)?;
-        Ok(Self { log, key: Arc::new(key), memory, alarms: Arc::default(), anchors: Anchors::default(), turn: Arc::default() })
+        Ok(Self {
+            log,
+            key: Arc::new(key),
+            memory,
+            alarms: Arc::default(),
+            anchors: Anchors::default(),
+            turn: Arc::default(),
+        })
     }
 
     /// The same, with copies of what it signs going to these places.
