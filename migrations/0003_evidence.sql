@@ -30,6 +30,20 @@ CREATE TABLE checkpoints (
 
 CREATE INDEX checkpoints_by_session ON checkpoints (session, size);
 
+-- What people at this machine want redacted (`breakglass redact`), and what came of it; never the content itself.
+-- `event_seq`: the `redaction` event, from when the content is gone from the log. `outcome`: NULL while it is to be done,
+-- empty when all of it is done, else why not.
+CREATE TABLE redactions (
+    key INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    asked_ms INTEGER NOT NULL,
+    event_seq INTEGER,
+    outcome TEXT
+) STRICT;
+
 -- Signed heads of the gateway's own tree. Size 0 is the one of a gateway without any history.
 CREATE TABLE heads (
     id INTEGER PRIMARY KEY,

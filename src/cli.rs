@@ -11,6 +11,7 @@ mod keep;
 mod key;
 mod layout;
 mod prompt;
+mod redact;
 mod remote;
 mod schema;
 mod screen;
@@ -69,6 +70,8 @@ enum Command {
     Key(key::KeyArgs),
     /// Check a history against its signed checkpoints
     Verify(verify::VerifyArgs),
+    /// Take a record's content away for good; works in the data folder, beside a running gateway or without one
+    Redact(redact::RedactArgs),
     /// List the sessions of a gateway, latest activity first; `sessions new` makes one
     Sessions(sessions::SessionsArgs),
     /// Show a session: what was, and then what happens, live
@@ -170,6 +173,9 @@ pub fn run(cli: Cli) -> ExitCode {
             start_logging(&args.settings.log).and_then(|()| in_runtime(keep::retention(args))).map(|()| 0)
         }
         Command::Key(args) => key::key(&args).map(|()| 0),
+        Command::Redact(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(redact::redact(args))).map(|()| 0)
+        }
         Command::Verify(args) => verify::run(&args),
         Command::Schema => schema::schema().map(|()| 0),
         Command::Sessions(args) => in_client_runtime(sessions::sessions(args)),

@@ -14,6 +14,7 @@ use clap::Args;
 use crate::keep::raw::Limits;
 use crate::mask::Masks;
 use crate::presets::{self, Preset};
+use crate::sign::anchor::Anchor;
 
 pub use agent::{AgentConfig, AgentSettings};
 pub use client::{ClientConfig, ClientSettings};
@@ -59,6 +60,9 @@ pub struct Settings {
     /// MiB of the agents' raw output that are kept, the newest [default: without end]
     #[arg(long, env = "BREAKGLASS_KEEP_RAW_MIB", value_name = "MIB")]
     pub keep_raw_mib: Option<String>,
+    /// Where copies of signed checkpoints go, several with commas between: `file:PATH`, `syslog` or `http://HOST/PATH`
+    #[arg(long, env = "BREAKGLASS_ANCHOR", value_name = "PLACES", value_delimiter = ',')]
+    pub anchor: Vec<String>,
     /// What is logged on stderr, as in `info` or `breakglass=debug`
     #[arg(long, env = "BREAKGLASS_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
@@ -170,6 +174,8 @@ pub struct Config {
     pub presets: Vec<Preset>,
     /// How much raw evidence is kept.
     pub keep_raw: Limits,
+    /// Where copies of signed checkpoints go.
+    pub anchors: Vec<Anchor>,
 }
 
 /// A turn time-out beyond this is a mistake, seconds (30 days).
@@ -219,6 +225,7 @@ impl Settings {
             turn_timeout: Duration::from_secs(seconds),
             turns_max: usize::try_from(turns_max).unwrap_or(usize::MAX),
             presets: self.read_presets()?,
+            anchors: self.anchors()?,
             keep_raw: self.keep_raw()?,
             public_url: self.public_url.as_deref().map(|text| public_url("--public-url", text)).transpose()?,
         })
@@ -230,6 +237,11 @@ impl Settings {
         let days = limit("--keep-raw-days", &self.keep_raw_days, KEEP_DAYS_MAX)?;
         let mib = limit("--keep-raw-mib", &self.keep_raw_mib, KEEP_MIB_MAX)?;
         Ok(Limits { days, bytes: mib.map(|mib| mib << 20) })
+    }
+
+    fn anchors(&self) -> Result<Vec<Anchor>, BadSetting> {
+        let read = |text: &String| text.parse().map_err(|problem| BadSetting { setting: "--anchor", problem });
+        self.anchor.iter().filter(|text| !text.is_empty()).map(read).collect()
     }
 
     fn read_presets(&self) -> Result<Vec<Preset>, BadSetting> {

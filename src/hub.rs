@@ -62,6 +62,13 @@ impl Hub {
         self.changes.touch(session);
     }
 
+    /// Drops the session's recent frames: what the log does not hold any more must not be shown from memory.
+    pub(crate) fn forget(&self, session: SessionId) {
+        if let Some(topic) = lock(&self.topics).get(&session).and_then(Weak::upgrade) {
+            *lock(&topic.ring) = Ring::default();
+        }
+    }
+
     /// Something in the session's summary changed.
     pub fn touch(&self, session: SessionId) {
         self.changes.touch(session);

@@ -51,6 +51,7 @@
 //! | the agent runs at most once for an accepted prompt | [`turn::claim`], [`turn::run`] |
 //! | seqs without a hole, what belongs together commits together | [`log`] |
 //! | nothing is signed that does not extend what was signed before | [`sign`] |
+//! | what was redacted is gone, and who did it is on record | [`redact`] |
 //! | never ahead of what is durable, never back | [`hub`] |
 //! | a viewer sees one run of seqs, caught up is said once | [`ws::Cursor`] |
 //! | bounded memory for each viewer, a frozen one delays nobody | [`ws`] |
@@ -62,7 +63,7 @@
 //!
 //! # What may use what
 //!
-//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}, sign, search, keep`
+//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}, sign, search, keep, redact`
 //! <- `session` <- `ws, http` <- `cli`. [`verify`] uses `evidence` and its own read-only connection, so that it can judge the
 //! rest. The terminal's own side of the wire, [`client`], uses `ids` and `protocol` alone; the stress
 //! program in `stress/` uses nothing of the library, so that it can judge it. Nothing below `ws` and `http` knows HTTP; status codes stand in one file; nothing outside [`config`]
@@ -88,6 +89,7 @@ pub mod log;
 pub mod mask;
 pub mod presets;
 pub mod protocol;
+pub mod redact;
 pub mod search;
 pub mod session;
 pub mod sign;

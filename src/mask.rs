@@ -106,7 +106,12 @@ impl Masks {
             Body::Error { error } => self.text(error),
             Body::Status(Status { state: State::Retrying { .. }, detail }) => self.text(detail),
             // What people typed is theirs, and is what the agent was given; the rest is the gateway's own.
-            Body::User { .. } | Body::Session { .. } | Body::Cancelled { .. } | Body::TurnEnd(_) | Body::Status(_) => 0,
+            Body::User { .. }
+            | Body::Session { .. }
+            | Body::Cancelled { .. }
+            | Body::TurnEnd(_)
+            | Body::Redaction(_)
+            | Body::Status(_) => 0,
         }
     }
 

@@ -1,9 +1,11 @@
 //! Histories that can be proved: what is signed, what is refused, and what both verifiers say of every kind of tampering.
 
 mod agree;
+mod anchors;
 mod bundle;
 mod exports;
 mod history;
 mod raw;
+mod redaction;
 mod signing;
 mod tamper;

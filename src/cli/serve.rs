@@ -25,8 +25,10 @@ use crate::hub::Hub;
 use crate::keep::Keep;
 use crate::log::Log;
 use crate::protocol::server::AgentInfo;
+use crate::redact::Redactor;
 use crate::search::{Places, Search};
 use crate::session::{Deps, Sessions};
+use crate::sign::anchor::Anchors;
 use crate::sign::{Signer, key};
 use crate::tasks::Tasks;
 use crate::turn::archive;
@@ -67,6 +69,8 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
     let key = key::open_or_make(&config.data.signing_key(), None).map_err(anyhow::Error::from)?;
     let signer = Signer::new(log.clone(), key, config.data.signed()).context("cannot remember what was signed")?;
+    let anchors = Anchors::new(config.anchors.clone());
+    let signer = signer.anchored(anchors.clone());
     let listener = bind(config.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
@@ -87,6 +91,9 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let log = sessions.log();
     let search = Search::start(places, log.epoch(), log.hub(), &tasks).context("cannot start the search")?;
     tasks.spawn(signer.clone().run(tasks.stopping().clone()));
+    anchors.work().for_each(|place| tasks.spawn_until_stop(place));
+    let redactor = Redactor::new(sessions.log().clone(), config.data.spools());
+    tasks.spawn_until_stop(async move { redactor.run().await });
     let (limits, last_uses) = (config.doors.limits, auth.clone());
     let rooms = Rooms { sessions, auth, access, search, signer: signer.clone() };
     let app = app(&config, rooms, &tasks, listening);

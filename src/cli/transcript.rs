@@ -98,6 +98,10 @@ impl Transcript {
             Body::Result { is_error, result, .. } => self.result(*is_error, result),
             Body::Status(status) => self.flowing(Ink::Notable, &format!("* {}", prose(&status.detail)), ""),
             Body::Error { error } => self.flowing(Ink::Bad, &format!("! {}", prose(error)), "  "),
+            Body::Redaction(redaction) => {
+                let (by, reason) = (one_line(&redaction.by), one_line(&redaction.reason));
+                Block::line(Ink::Notable, format!("! {by} redacted record {}: {reason}", redaction.of))
+            }
             Body::Cancelled { by } => Block::line(Ink::Notable, format!("! stopped by {}", one_line(by))),
             Body::TurnEnd(end) => self.turn_end(end),
         }

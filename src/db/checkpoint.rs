@@ -53,6 +53,16 @@ impl Checkpointer {
     }
 }
 
+/// Moves everything into the database file and cuts the write-ahead file to nothing. False: somebody reads in it.
+pub(super) fn truncate(database: &Path) -> Result<bool, OpenError> {
+    let connection = connection::open_writing(database)?;
+    let refused = |source| OpenError::Sqlite { path: database.to_owned(), source };
+    connection.busy_timeout(READERS_TIMEOUT).map_err(refused)?;
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let busy: i64 = connection.query_row(sql, [], |row| row.get(0)).map_err(refused)?;
+    Ok(busy == 0)
+}
+
 fn size_bytes(wal: &Path) -> u64 {
     std::fs::metadata(wal).map_or(0, |meta| meta.len())
 }

@@ -46,11 +46,13 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     // Plans stay as they were made: without this, SQLite prepares some kept statements anew whenever a value is bound.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(refused)?;
     // Each pragma, the value it is set to, and the value that reading it back must give.
-    let pragmas: [(&'static str, &str, &str); 8] = [
+    let pragmas: [(&'static str, &str, &str); 9] = [
         ("journal_mode", "WAL", "wal"),
         ("synchronous", "FULL", "2"),
         ("foreign_keys", "ON", "1"),
         ("trusted_schema", "OFF", "0"),
+        // What is freed is overwritten at once: a redaction must find no older copies of what it takes away.
+        ("secure_delete", "ON", "1"),
         ("mmap_size", "0", "0"),
         // Automatic checkpoints swallow their errors; checkpoint.rs runs explicit ones.
         ("wal_autocheckpoint", "0", "0"),

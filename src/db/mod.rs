@@ -12,6 +12,7 @@ mod readers;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use error::{OpenError, ReadError, WriteError};
 pub use readers::Readers;
@@ -34,6 +35,7 @@ pub struct Db {
     pub writer: Writer,
     /// The many ways out.
     pub readers: Readers,
+    path: Arc<Path>,
 }
 
 impl Db {
@@ -46,7 +48,31 @@ impl Db {
         migrate::migrate(&mut connection)?;
         let checkpointer = checkpoint::Checkpointer::start(path)?;
         let readers = Readers::open(path)?;
-        Ok(Self { writer: Writer::start(connection, checkpointer)?, readers })
+        Ok(Self { writer: Writer::start(connection, checkpointer)?, readers, path: path.into() })
+    }
+}
+
+/// So often is tried to empty the write-ahead file,
+const EMPTY_TRIES: u32 = 100;
+/// so far apart: readers hold it for one page at a time.
+const EMPTY_AGAIN: std::time::Duration = std::time::Duration::from_millis(100);
+
+impl Db {
+    /// Empties the write-ahead file: pages as they were before the last commits are in no file of the database then. False
+    /// when readers held it all the time.
+    ///
+    /// # Errors
+    /// When the database cannot be opened once more, or a checkpoint fails.
+    pub async fn empty_write_ahead(&self) -> Result<bool, OpenError> {
+        for _ in 0..EMPTY_TRIES {
+            let path = Arc::clone(&self.path);
+            let emptied = tokio::task::spawn_blocking(move || checkpoint::truncate(&path)).await;
+            if emptied.map_err(std::io::Error::other)?? {
+                return Ok(true);
+            }
+            tokio::time::sleep(EMPTY_AGAIN).await;
+        }
+        Ok(false)
     }
 }
 

@@ -32,7 +32,7 @@ use members::Members;
 use pipe::Pipe;
 
 /// Bundles that are made at the same time: each has a thread of its own.
-pub(super) const BUNDLES_MAX: usize = 4;
+const BUNDLES_MAX: usize = 4;
 
 const PAGE: PageLimits = PageLimits { events_max: 512, bytes_max: 256 << 10 };
 /// The list of files, and the signature over it.
@@ -43,7 +43,7 @@ const HOW_TO_VERIFY: &str = include_str!("bundle/VERIFY.md");
 /// The verifier that shares no code with this program.
 const VERIFIER: &str = include_str!("../../docs/verify.py");
 
-/// The permits of [`BUNDLES_MAX`].
+/// How many bundles may still be begun.
 #[derive(Clone)]
 pub struct Bundling(Arc<Semaphore>);
 
@@ -97,6 +97,8 @@ impl Bundle {
             }
         };
         if let Err(error) = ended {
+            // Once more, for an end that failed: a body must not end as if it were whole.
+            breaking.break_off(io::Error::new(error.kind(), error.to_string()));
             tracing::warn!(session.id = %session, %error, "a bundle broke off");
         }
         drop(permit);

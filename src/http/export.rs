@@ -84,7 +84,9 @@ pub(super) async fn export(
     let state = app.door.sessions.state(id).await?;
     let until = state.head;
     // Before the first byte goes out.
-    app.door.access.record(who.did(What::Export).in_session(id).saying(format!("{until} events, {}", format.extension())));
+    app.door
+        .access
+        .record(who.did(What::Export).in_session(id).saying(format!("{until} events, {}", format.extension())));
     tracing::info!(session.id = %id, by = who.name(), events = until.0, "an export begins");
     let body = match format {
         Format::Bundle => bundle::body(app, live.key(), state, who.name().to_owned()).await?,

@@ -30,7 +30,7 @@ pub(super) async fn metrics(State(app): State<App>, Caller(who): Caller) -> Resu
     who.demand(Action::Read)?;
     let numbers = app.door.sessions.numbers();
     let writable = u8::from(app.door.sessions.log().is_writable());
-    let gauges: [(&str, &str, u64); 5] = [
+    let gauges: [(&str, &str, u64); 6] = [
         ("breakglass_log_writable", "Whether the last write to the log was committed.", u64::from(writable)),
         ("breakglass_sessions_live", "Sessions that somebody uses now.", numbers.live),
         ("breakglass_turns_running", "Turns that run now.", numbers.turns),
@@ -39,6 +39,11 @@ pub(super) async fn metrics(State(app): State<App>, Caller(who): Caller) -> Resu
             "breakglass_evidence_alarms",
             "Checkpoints refused since the start: the log is not the one that was signed.",
             app.signer.alarms(),
+        ),
+        (
+            "breakglass_anchors_failed",
+            "Copies of checkpoints since the start that reached no place.",
+            app.signer.anchors_failed(),
         ),
     ];
     let mut text = String::new();

@@ -97,7 +97,8 @@ fn open(dirs: &[(u32, SpoolDir)], kind: Stream) -> Result<Box<dyn Read + Send>, 
         all = Box::new(all.chain(part));
     }
     if !found {
-        let message = "the turn's raw output is not there: the agent was never started, or its spool was removed";
+        let message = "the turn's raw output is not there: the agent was never started, a record of the turn was \
+                       redacted, or its spool was removed";
         return Err(HttpError::new(ErrorCode::NotFound, message));
     }
     Ok(all)
@@ -138,6 +139,9 @@ struct Run {
     launch: Option<LaunchSpec>,
     /// How it ended and what was signalled.
     exit: Option<ExitRecord>,
+    /// The agent's own output was taken away (`breakglass redact`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    redacted: bool,
 }
 
 /// `GET /api/sessions/{id}/turns/{turn}`.
@@ -158,7 +162,12 @@ impl Provenance {
     pub(super) fn read(spools: &std::path::Path, session: String, facts: TurnFacts) -> Self {
         let runs = (1..=facts.attempts).map(|attempt| {
             let dir = SpoolDir::new(spools, facts.turn, attempt);
-            Run { attempt, launch: dir.spec().ok(), exit: dir.exit_record().ok().flatten() }
+            Run {
+                attempt,
+                launch: dir.spec().ok(),
+                exit: dir.exit_record().ok().flatten(),
+                redacted: dir.is_redacted(),
+            }
         });
         Self { runs: runs.collect(), facts, session }
     }

@@ -3,6 +3,8 @@
 //! Invariant: written event by event, with no more memory than one page of events takes; nothing in a record can become
 //! markup. Knows nothing of where the events come from.
 
+mod player;
+
 use std::fmt::Write;
 
 use super::words::{Block, Code, Escaped, describe};
@@ -12,6 +14,17 @@ use crate::protocol::server::SessionState;
 
 /// A ticket is for reading: of what a tool said, so many characters; the log and the other formats have all of it.
 const TICKET_OUTPUT_CHARS: usize = 2_000;
+
+/// A pause of so long is told, seconds.
+const PAUSE_SECONDS: i64 = 60;
+
+/// What stands above what was said.
+struct Item<'t> {
+    seq: &'t str,
+    time: &'t str,
+    class: &'t str,
+    what: &'t str,
+}
 
 /// What a timeline is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +39,13 @@ pub(super) struct Timeline {
     turns: u64,
     /// When the present turn began.
     began: Option<jiff::Timestamp>,
+    /// When the last event was.
+    last: Option<jiff::Timestamp>,
 }
 
 impl Timeline {
     pub(super) fn new(markup: Markup) -> Self {
-        Self { markup, turns: 0, began: None }
+        Self { markup, turns: 0, began: None, last: None }
     }
 
     /// What stands above the events.
@@ -48,7 +63,12 @@ impl Timeline {
         let _ = match self.markup {
             Markup::Markdown => writeln!(text, "# {}\n", Code(&state.title)),
             Markup::Html => {
-                write!(text, "{HEAD}<title>{title}</title><h1>{title}</h1><dl>", title = Escaped(&state.title))
+                write!(
+                    text,
+                    "{head}<title>{title}</title><h1>{title}</h1><dl>",
+                    head = player::head(),
+                    title = Escaped(&state.title)
+                )
             }
         };
         for (name, fact) in facts {
@@ -68,11 +88,12 @@ impl Timeline {
         match serde_json::from_str::<Record>(record) {
             Ok(event) => self.write(text, &event),
             // A kind that this program does not know, or a stub: shown as it is rather than left out.
-            Err(_) => self.item(text, "", "", "record", record),
+            Err(_) => self.item(text, &Item { seq: "", time: "", class: "", what: "record" }, record),
         }
     }
 
     fn write(&mut self, text: &mut String, event: &Record) {
+        self.pause(text, &event.time);
         if let Body::User { by, .. } = &event.body {
             self.turns += 1;
             self.began = event.time.parse().ok();
@@ -89,19 +110,39 @@ impl Timeline {
             Body::Error { .. } => "error",
             Body::ToolResult { is_error: true, .. } | Body::Result { is_error: true, .. } => "error",
             Body::Tool { .. } => "tool",
+            Body::User { .. } => "user",
             _ => "",
         };
         let seq = event.seq.to_string();
         let when = format!("{} {}", event.time, self.since(&event.time));
+        let item = Item { seq: &seq, time: &event.time, class, what: &format!("{when} {what}") };
         let cut = self.markup == Markup::Markdown && matches!(event.body, Body::ToolResult { .. });
         match said.char_indices().nth(TICKET_OUTPUT_CHARS).filter(|_| cut) {
             Some((end, _)) => {
                 let left = said.len() - end;
                 let said = format!("{}\n[{left} bytes more in the log, record {seq}]", &said[..end]);
-                self.item(text, &seq, class, &format!("{when} {what}"), &said);
+                self.item(text, &item, &said);
             }
-            None => self.item(text, &seq, class, &format!("{when} {what}"), &said),
+            None => self.item(text, &item, &said),
         }
+    }
+
+    /// Says how long nothing happened, where that was long.
+    fn pause(&mut self, text: &mut String, time: &str) {
+        let now: Option<jiff::Timestamp> = time.parse().ok();
+        let (last, now) = (std::mem::replace(&mut self.last, now), now);
+        let (Some(last), Some(now)) = (last, now) else { return };
+        let seconds = now.duration_since(last).as_secs();
+        if seconds < PAUSE_SECONDS {
+            return;
+        }
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let later = format!("{hours} h {minutes} min {seconds} s later");
+        let later = later.trim_start_matches("0 h ");
+        let _ = match self.markup {
+            Markup::Markdown => writeln!(text, "\n*{later}*\n"),
+            Markup::Html => write!(text, "<p class=\"gap\">{later}</p>"),
+        };
     }
 
     /// How long into the turn, in seconds.
@@ -111,12 +152,14 @@ impl Timeline {
         format!("+{:.1} s", now.duration_since(began).as_secs_f64())
     }
 
-    fn item(&self, text: &mut String, seq: &str, class: &str, what: &str, said: &str) {
+    fn item(&self, text: &mut String, item: &Item<'_>, said: &str) {
+        let Item { seq, time, class, what } = item;
         let _ = match self.markup {
             Markup::Markdown => writeln!(text, "- {seq} {}", Code(what)),
             Markup::Html => write!(
                 text,
-                "<article id=\"{seq}\" class=\"{class}\"><small><a href=\"#{seq}\">#{seq}</a> {}</small>",
+                "<article id=\"{seq}\" class=\"{class}\" data-time=\"{}\"><small><a href=\"#{seq}\">#{seq}</a> {}</small>",
+                Escaped(time),
                 Escaped(what)
             ),
         };
@@ -132,19 +175,10 @@ impl Timeline {
     }
 
     /// What stands below: its absence shows that an export broke off.
-    pub(super) fn foot(&self) -> &'static str {
+    pub(super) fn foot(&self) -> String {
         match self.markup {
-            Markup::Markdown => "\n---\nEnd of the export.\n",
-            Markup::Html => "</main><footer>End of the export.</footer></html>\n",
+            Markup::Markdown => "\n---\nEnd of the export.\n".to_owned(),
+            Markup::Html => format!("</main><footer>End of the export.</footer>{}", player::foot()),
         }
     }
 }
-
-/// No script, nothing from a network, and a policy that says so to the browser.
-const HEAD: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-    <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><style>\
-    body{max-width:60rem;margin:1rem auto;padding:0 1rem;font:1rem/1.5 system-ui,sans-serif;color-scheme:light dark}\
-    pre{white-space:pre-wrap;overflow-wrap:anywhere;border-left:.2rem solid;padding-left:.6rem;max-height:40rem;overflow:auto}\
-    article{margin:.8rem 0}.error{border-left:.4rem solid #c00;padding-left:.6rem}.tool pre{font-weight:bold}\
-    :target{outline:.2rem solid}dt{float:left;clear:left;width:6rem}dd{margin-left:6rem}h2{margin-top:2.5rem}</style>";

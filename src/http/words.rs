@@ -25,6 +25,9 @@ pub(super) fn describe(body: &Body) -> (String, String) {
         Body::Status(status) => (status.detail.clone(), String::new()),
         Body::Error { error } => ("error".to_owned(), error.clone()),
         Body::Cancelled { by } => (format!("{by} stopped the turn"), String::new()),
+        Body::Redaction(redaction) => {
+            (format!("{} redacted record {}", redaction.by, redaction.of), redaction.reason.clone())
+        }
         Body::TurnEnd(end) => {
             let left: Vec<_> = end.left.iter().map(|left| format!("{} {}", left.pid, left.command)).collect();
             (format!("the turn ended: {}, {} ms", end.outcome.as_str(), end.duration_ms), left.join("\n"))

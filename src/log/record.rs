@@ -46,6 +46,12 @@ impl Encoded {
         Self { kind: body.kind(), members }
     }
 
+    /// The same, marked as a stub.
+    pub(super) fn into_stub(mut self) -> Self {
+        self.members.push_str(r#","redacted":true"#);
+        self
+    }
+
     /// Writes the record over what `into` holds.
     pub(super) fn write_record(&self, envelope: &Envelope, seq: Seq, into: &mut String) {
         into.clear();

@@ -142,7 +142,7 @@ fn known(connection: &Connection, key: PromptKey) -> rusqlite::Result<Option<Kno
 }
 
 /// A title from a prompt: its first words on one line.
-fn title_from(prompt: &str) -> String {
+pub(super) fn title_from(prompt: &str) -> String {
     let words = prompt.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let line = words.take(TITLE_CHARS).collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(TITLE_CHARS) {

@@ -74,7 +74,9 @@ pub enum Body {
         /// Who.
         by: String,
     },
-    /// Always the last event of a turn, exactly once.
+    /// The content of another record was taken away for good. Joins the session's newest turn, also behind its `turn_end`.
+    Redaction(Redaction),
+    /// Always the last event of a turn's own, exactly once.
     TurnEnd(TurnEnd),
 }
 
@@ -106,6 +108,7 @@ impl Body {
             Self::Status(_) => "status",
             Self::Error { .. } => "error",
             Self::Cancelled { .. } => "cancelled",
+            Self::Redaction(_) => "redaction",
             Self::TurnEnd(_) => "turn_end",
         }
     }
@@ -138,6 +141,19 @@ pub enum State {
     Adopted,
     /// The agent had lost the conversation and began a new one.
     NewConversation,
+}
+
+/// The body of a `redaction` event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Redaction {
+    /// Whose content went: a record of this session.
+    pub of: Seq,
+    /// Who took it away: the name of their account at the gateway's machine.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// SHA-256 of the stub that stands in its place, hex: the stub itself is not under the tree.
+    pub stub_sha256: String,
 }
 
 /// The body of a `turn_end` event.
@@ -228,6 +244,9 @@ pub struct Record {
     /// Set when long strings in the body were cut so that the record is at most 1 MiB.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+    /// Set on a stub: the content was taken away, and what stands in its place says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
 }
 
 impl Record {

@@ -5,6 +5,7 @@
 //! claims. A restored or edited database becomes an alarm, not a silence. Off the append's path: a log that cannot be
 //! signed is still written.
 
+pub mod anchor;
 pub mod key;
 mod memory;
 
@@ -22,6 +23,7 @@ use crate::evidence::note::{self, Verifier};
 use crate::evidence::tree::Frontier;
 use crate::ids::SessionId;
 use crate::log::{Log, LogError, SessionKey, SessionTree};
+use anchor::Anchors;
 use memory::{Memory, Signed, Tree};
 
 /// The gateway's own tree gets a checkpoint at least so often, also when nothing happened.
@@ -58,6 +60,7 @@ pub struct Signer {
     key: Arc<note::Signer>,
     memory: Memory,
     alarms: Arc<AtomicU64>,
+    anchors: Anchors,
     /// One checkpoint at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -69,7 +72,26 @@ impl Signer {
     /// When the folder cannot be made.
     pub fn new(log: Log, key: note::Signer, remembered: PathBuf) -> std::io::Result<Self> {
         let memory = Memory::open(remembered)?;
-        Ok(Self { log, key: Arc::new(key), memory, alarms: Arc::default(), turn: Arc::default() })
+        Ok(Self {
+            log,
+            key: Arc::new(key),
+            memory,
+            alarms: Arc::default(),
+            anchors: Anchors::default(),
+            turn: Arc::default(),
+        })
+    }
+
+    /// The same, with copies of what it signs going to these places.
+    #[must_use]
+    pub fn anchored(mut self, anchors: Anchors) -> Self {
+        self.anchors = anchors;
+        self
+    }
+
+    /// How many copies of checkpoints came to nothing since the start.
+    pub fn anchors_failed(&self) -> u64 {
+        self.anchors.failed()
     }
 
     /// The public half of the key.
@@ -109,6 +131,7 @@ impl Signer {
         if tokio::time::timeout(STOP_TIMEOUT, self.sign_leftovers()).await.is_err() {
             tracing::warn!("not every session could be signed in time; the next start signs the rest");
         }
+        self.anchors.flush().await;
     }
 
     /// Signs what a session has now; how much of it stands under a checkpoint then.
@@ -306,6 +329,7 @@ impl Signer {
         let (memory, signed) = (self.memory.clone(), Signed { tree: frontier.clone(), note: note.clone() });
         let remembered = tokio::task::spawn_blocking(move || memory.remember(tree, &signed)).await;
         remembered.map_err(std::io::Error::other)??;
+        self.anchors.send(&note);
         // The service's journal is an anchor off the database, and often off the machine.
         tracing::info!(target: "breakglass::anchor", note = note.replace('\n', "|"), "signed");
         Ok(note)

@@ -52,7 +52,9 @@ impl SpoolDir {
     /// as reading the files: call it where blocking is allowed.
     pub fn archive(&self) -> Result<(), SpoolError> {
         compress(self, &self.out_path(), &self.out_archive_path(), whole)?;
-        compress(self, &self.err_path(), &self.err_archive_path(), without_hole)
+        compress(self, &self.err_path(), &self.err_archive_path(), without_hole)?;
+        // Redacted while this was under way.
+        if self.is_redacted() { self.remove_raw() } else { Ok(()) }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod persist;
 pub mod processes;
 mod readiness;
+mod redact;
 pub mod run;
 pub mod spool;
 pub mod supervisor;

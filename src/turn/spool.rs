@@ -336,6 +336,10 @@ impl SpoolDir {
         head(&self.err_path(), chars)
     }
 
+    pub(super) fn rewrite_launch(&self, spec: &LaunchSpec) -> Result<(), SpoolError> {
+        self.write_json(&self.launch_path(), spec)
+    }
+
     fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), SpoolError> {
         let json = serde_json::to_vec(value).map_err(|error| SpoolError::io("write", path)(error.into()))?;
         self.write_whole(path, &json)

@@ -1,8 +1,10 @@
 //! One session: its records in order, against every checkpoint of it that is known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::report::{Finding, Report, Verdict};
 use crate::evidence::checkpoint::Checkpoint;
@@ -32,6 +34,8 @@ struct Envelope {
     redacted: bool,
     /// On a `redaction`: whose content went.
     of: Option<u64>,
+    /// On a `redaction`: the hash of the stub.
+    stub_sha256: Option<String>,
 }
 
 /// What a database says of a record beside it, to be compared.
@@ -49,14 +53,15 @@ pub(super) struct Session<'a> {
     tree: Frontier,
     /// The last size at which the tree was as signed.
     met: u64,
-    stubs: BTreeSet<u64>,
+    /// Stubs that no `redaction` accounts for yet, with their hashes.
+    stubs: BTreeMap<u64, String>,
     broken: bool,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(id: SessionId, report: &'a mut Report) -> Self {
         report.sessions += 1;
-        let (expected, stubs) = (BTreeMap::new(), BTreeSet::new());
+        let (expected, stubs) = (BTreeMap::new(), BTreeMap::new());
         Self { id, report, expected, tree: Frontier::default(), met: 0, stubs, broken: false }
     }
 
@@ -116,23 +121,36 @@ impl<'a> Session<'a> {
                     "its salt is gone, and it is no stub".to_owned(),
                 );
             }
-            self.stubs.insert(seq);
+            self.stubs.insert(seq, HEXLOWER.encode(&Sha256::digest(found.record)));
+            self.check_envelope(seq, &envelope, columns);
             return;
         };
         if leaf::commitment(&salt, found.record) != found.commitment {
             let message = "it is not what was committed to: its text, its envelope or its salt was changed";
             return self.add(Verdict::Altered, "record", Some(seq), message.to_owned());
         }
+        if !self.check_envelope(seq, &envelope, columns) {
+            return;
+        }
+        let accounts = envelope.of.zip(envelope.stub_sha256).filter(|_| envelope.kind == "redaction");
+        if let Some((of, stub)) = accounts
+            && self.stubs.get(&of) == Some(&stub)
+        {
+            self.stubs.remove(&of);
+        }
+    }
+
+    /// False: it belongs elsewhere.
+    fn check_envelope(&mut self, seq: u64, envelope: &Envelope, columns: Option<&Columns>) -> bool {
         if envelope.session != self.id || envelope.seq.0 != seq {
             let message = format!("it belongs to session {} seq {}", envelope.session, envelope.seq);
-            return self.add(Verdict::Altered, "envelope", Some(seq), message);
+            self.add(Verdict::Altered, "envelope", Some(seq), message);
+            return false;
         }
         if columns.is_some_and(|columns| columns.kind != envelope.kind || columns.time != envelope.time) {
             self.add(Verdict::Altered, "envelope", Some(seq), "the columns beside it say something else".to_owned());
         }
-        if let Some(of) = envelope.of.filter(|_| envelope.kind == "redaction") {
-            self.stubs.remove(&of);
-        }
+        true
     }
 
     /// Compares the root where one was signed.
@@ -159,8 +177,8 @@ impl<'a> Session<'a> {
 
     /// After the last record.
     pub(super) fn finish(mut self) {
-        for seq in std::mem::take(&mut self.stubs) {
-            let message = "its content is gone, and no `redaction` says who took it away".to_owned();
+        for (seq, _) in std::mem::take(&mut self.stubs) {
+            let message = "its content is gone, and no `redaction` accounts for what stands there".to_owned();
             self.add(Verdict::Altered, "redaction", Some(seq), message);
         }
         let size = self.tree.size();

@@ -8,6 +8,7 @@ use breakglass::evidence::leaf;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::agree::Random;
 use super::history::{History, Verdict, both};
 use crate::support::agent::FakeAgent;
 use crate::support::http::Http;
@@ -159,6 +160,22 @@ impl Taken {
         let mut said = self.says(&files.relisted()).await;
         assert_eq!(said.findings.remove(0), "ALTERED files gateway", "whatever is changed, the signed list shows");
         said
+    }
+
+    /// The same for a file of which one byte is changed; which file, and which byte, `random` says.
+    async fn one_byte_changed(&self, random: &mut Random, relisted: bool) -> (String, Verdict) {
+        let mut files = self.files.clone();
+        let (name, bytes) = loop {
+            let at = random.below(files.0.len());
+            if !files.0[at].1.is_empty() && (!relisted || !files.0[at].0.starts_with("SHA256SUMS")) {
+                break &mut files.0[at];
+            }
+        };
+        let at = random.below(bytes.len());
+        bytes[at] ^= 1 << random.below(7);
+        let what = format!("{name}, byte {at}, relisted: {relisted}");
+        let files = if relisted { files.relisted() } else { files };
+        (what, self.says(&files).await)
     }
 
     fn of(&self, finding: &str) -> String {
@@ -380,4 +397,32 @@ async fn a_bundle_in_the_middle_of_a_turn_is_proved_as_far_as_it_goes_and_is_not
     let http = Http::new(scene.gateway.address(), Some(&viewer));
     let refused = http.get(&format!("/api/sessions/{}/export?format=bundle", scene.session)).await;
     assert_eq!(refused.error_code(), "forbidden");
+}
+
+#[tokio::test]
+async fn the_verifiers_agree_on_every_changed_byte() {
+    let taken = Taken::new().await;
+    let mut random = Random(7);
+    for number in 0..40 {
+        let (what, said) = taken.one_byte_changed(&mut random, number % 2 == 0).await;
+        assert_ne!(said.status, 0, "{what} was not found");
+    }
+}
+
+#[tokio::test]
+async fn content_that_is_gone_from_a_bundle_without_a_redaction_is_found() {
+    let taken = Taken::new().await;
+    let seq = taken.history.seqs("text")[1] as usize;
+    let gone = taken.files.clone().line_edit("log.jsonl", |lines| {
+        let mut record: Value = serde_json::from_str(&lines[seq - 1]).unwrap();
+        record["text"] = "[redacted]".into();
+        record["redacted"] = true.into();
+        lines[seq - 1] = record.to_string();
+    });
+    let gone = gone.line_edit("seals.jsonl", |lines| {
+        let mut seal: Value = serde_json::from_str(&lines[seq - 1]).unwrap();
+        seal["salt"] = Value::Null;
+        lines[seq - 1] = seal.to_string();
+    });
+    assert_eq!(taken.shows(gone).await.findings, [taken.of(&format!("ALTERED redaction {seq}"))]);
 }

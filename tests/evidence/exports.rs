@@ -1,5 +1,7 @@
 //! Histories to take away: complete, and harmless wherever they are opened.
 
+use sha2::Digest;
+
 use crate::support::agent::FakeAgent;
 use crate::support::http::Http;
 use crate::support::scene::Scene;
@@ -25,14 +27,22 @@ async fn hostile() -> (Scene, FakeAgent) {
 }
 
 #[tokio::test]
-async fn html_is_one_file_without_scripts_and_everything_in_it_is_text() {
+async fn html_is_one_file_with_one_script_and_everything_else_in_it_is_text() {
     let (scene, _agent) = hostile().await;
     let page = scene.gateway.http().get(&format!("/api/sessions/{}/export?format=html", scene.session)).await;
     assert_eq!(page.status, 200, "{}", page.text());
     assert!(page.header("content-type").starts_with("text/html"));
     assert!(page.header("content-disposition").ends_with(".html\""), "{}", page.header("content-disposition"));
     let text = page.text();
-    for element in ["<script", "<img", "<b>", "src=x>", "http:", "https:", "@import", "url("] {
+    // The one script is ours, and the policy names it by its hash: whatever a record holds, it is not run.
+    let (before, rest) = text.split_once("<script>").unwrap();
+    let (script, after) = rest.split_once("</script>").unwrap();
+    let hash = data_encoding::BASE64.encode(&sha2::Sha256::digest(script));
+    assert!(before.contains(&format!("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'\"")));
+    assert_eq!(script, include_str!("../../src/http/timeline/player.js"));
+    assert_eq!(after.trim_end(), "</html>");
+    assert!(!before.contains("<script"), "{before}");
+    for element in ["<img", "<b>", "src=x>", "http:", "https:", "@import", "url("] {
         assert!(!text.contains(element), "{element} in {text}");
     }
     assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && text.contains("&lt;b&gt;why&lt;/b&gt;"));

@@ -178,6 +178,7 @@ impl SessionLog {
                 (_, Some(running)) if running != turn => return Err(format!("seq {seq} is of {turn} in {running}")),
                 ("turn_end", Some(_)) => done.extend(open.take()),
                 (_, Some(_)) => {}
+                ("redaction", None) if done.last() == Some(&turn) => {}
                 (_, None) => return Err(format!("seq {seq} (`{kind}`) stands outside of any turn")),
             }
         }

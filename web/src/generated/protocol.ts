@@ -315,6 +315,10 @@ export type Record = {
    * Set when long strings in the body were cut so that the record is at most 1 MiB.
    */
   truncated?: boolean;
+  /**
+   * Set on a stub: the content was taken away, and what stands in its place says nothing.
+   */
+  redacted?: boolean;
 } & Record1;
 export type Record1 =
   | {
@@ -406,6 +410,9 @@ export type Record1 =
        */
       by: string;
     }
+  | (Redaction & {
+      kind: 'redaction';
+    })
   | (TurnEnd & {
       kind: 'turn_end';
     });
@@ -605,6 +612,24 @@ export interface ErrorBody {
    * `rate_limited`: how long to wait.
    */
   retry_after_ms?: number | null;
+}
+/**
+ * The body of a `redaction` event.
+ */
+export interface Redaction {
+  of: Seq;
+  /**
+   * Who took it away: the name of their account at the gateway's machine.
+   */
+  by: string;
+  /**
+   * Why.
+   */
+  reason: string;
+  /**
+   * SHA-256 of the stub that stands in its place, hex: the stub itself is not under the tree.
+   */
+  stub_sha256: string;
 }
 /**
  * The body of a `turn_end` event.
