@@ -4,6 +4,8 @@
 
 mod descriptors;
 mod disk;
+mod folder;
 mod half_begun;
 mod native;
+mod processes;
 mod stress;
