@@ -6,12 +6,13 @@ CREATE TABLE meta (
     value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One conversation with one agent in one workspace. `head` is the seq of the newest event. `conversation` is what
+-- One conversation with one agent in one workspace. A title that nobody gave is taken from the first prompt. `head` is the seq of the newest event. `conversation` is what
 -- the agent was told to call it, once it got going: the session's id, or another one when the agent had spoilt that.
 CREATE TABLE sessions (
     key INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL,
+    title_given INTEGER NOT NULL,
     created_ms INTEGER NOT NULL,
     created_by TEXT NOT NULL,
     agent TEXT NOT NULL,
@@ -21,7 +22,8 @@ CREATE TABLE sessions (
     archived INTEGER NOT NULL DEFAULT 0,
     head INTEGER NOT NULL DEFAULT 0,
     last_activity_ms INTEGER NOT NULL,
-    running_turn INTEGER REFERENCES turns (key)
+    running_turn INTEGER REFERENCES turns (key),
+    last_outcome TEXT
 ) STRICT;
 
 CREATE INDEX sessions_by_activity ON sessions (last_activity_ms DESC, key DESC);

@@ -1,13 +1,27 @@
 //! The commands: one file each. Here: what they have in common, and how each ends.
 
+mod attach;
 mod data_dir;
+mod draft;
+mod export;
+mod harmless;
+mod layout;
+mod prompt;
+mod remote;
 mod schema;
+mod screen;
 mod serve;
+mod sessions;
+mod stop;
 mod token;
+mod transcript;
+mod view;
+mod words;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -19,12 +33,15 @@ const EXIT_USAGE: u8 = 64;
 /// The log's disk failed (`EX_IOERR`).
 const EXIT_IO: u8 = 74;
 
+/// What still works on a blocking thread at the end gets so long.
+const BLOCKING_WAIT: Duration = Duration::from_secs(1);
+
 /// The gateway that people open when their infrastructure is on fire.
 ///
 /// It runs a recovery agent, keeps every session's log on disk, and shows a running turn to everyone attached.
 /// Without a command it serves.
 #[derive(Debug, Parser)]
-#[command(name = "breakglass", version)]
+#[command(name = "breakglass", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(flatten)]
     settings: Settings,
@@ -35,10 +52,19 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway (also when no command is given)
-    Serve,
+    Serve(Settings),
     /// Make, list and revoke the tokens that people sign in with; works while the gateway runs
-    #[command(subcommand)]
-    Token(token::TokenCommand),
+    Token(token::TokenArgs),
+    /// List the sessions of a gateway, latest activity first; `sessions new` makes one
+    Sessions(sessions::SessionsArgs),
+    /// Show a session: what was, and then what happens, live
+    Attach(attach::AttachArgs),
+    /// Ask a session's agent for something, and show the turn until it ends
+    Prompt(prompt::PromptArgs),
+    /// Stop a session's running turn
+    Stop(stop::StopArgs),
+    /// Take a session's whole log away, one JSON record a line
+    Export(export::ExportArgs),
     /// Print the JSON Schema of the wire protocol
     Schema,
 }
@@ -47,30 +73,46 @@ enum Command {
 #[derive(Debug)]
 struct Failure {
     status: u8,
-    message: String,
+    /// For people; none when there is nobody left to read it.
+    message: Option<String>,
+}
+
+impl Failure {
+    fn new(status: u8, message: impl Into<String>) -> Self {
+        Self { status, message: Some(message.into()) }
+    }
 }
 
 impl From<BadSetting> for Failure {
     fn from(error: BadSetting) -> Self {
-        Self { status: EXIT_USAGE, message: error.to_string() }
+        Self::new(EXIT_USAGE, error.to_string())
     }
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { status: 1, message: format!("{error:#}") }
+        Self::new(1, format!("{error:#}"))
     }
 }
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> ExitCode {
-    let ended = start_logging(&cli.settings.log).and_then(|()| match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => in_runtime(serve::serve(&cli.settings)),
-        Command::Token(command) => in_runtime(token::token(&cli.settings, command)),
-        Command::Schema => schema::schema(),
-    });
+    let ended = match cli.command.unwrap_or(Command::Serve(cli.settings)) {
+        Command::Serve(settings) => {
+            start_logging(&settings.log).and_then(|()| in_runtime(serve::serve(&settings))).map(|()| 0)
+        }
+        Command::Token(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(token::token(args))).map(|()| 0)
+        }
+        Command::Schema => schema::schema().map(|()| 0),
+        Command::Sessions(args) => in_client_runtime(sessions::sessions(args)),
+        Command::Attach(args) => in_client_runtime(attach::attach(args)),
+        Command::Prompt(args) => in_client_runtime(prompt::prompt(args)),
+        Command::Stop(args) => in_client_runtime(stop::stop(args)),
+        Command::Export(args) => in_client_runtime(export::export(args)),
+    };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(failure) => fail(&failure),
     }
 }
@@ -85,11 +127,27 @@ pub fn refuse(error: &clap::Error) -> ExitCode {
         }
         _ => {
             let text = error.to_string();
-            let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("the command line cannot be read");
-            let message = line.trim_start_matches("error: ").to_owned();
-            fail(&Failure { status: EXIT_USAGE, message: format!("{message}; see breakglass --help") })
+            // What is wrong, and the names that it is wrong about; usage and tips stand behind the first blank line.
+            let lines =
+                text.lines().map(str::trim).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
+            let message = lines.collect::<Vec<_>>().join(" ");
+            let message = message.trim_start_matches("error: ");
+            fail(&Failure::new(EXIT_USAGE, format!("{message}; see breakglass --help")))
         }
     }
+}
+
+/// Puts `serve` before its settings: `breakglass --data X serve` says the same as `breakglass serve --data X`.
+pub fn command_first(mut args: Vec<OsString>) -> Vec<OsString> {
+    let mut place = 0;
+    while let Some(flag) = args.get(place).and_then(|arg| arg.to_str()).filter(|arg| arg.starts_with("--")) {
+        place += if flag.contains('=') { 1 } else { 2 };
+    }
+    if place > 0 && args.get(place).is_some_and(|arg| arg == "serve") {
+        let command = args.remove(place);
+        args.insert(0, command);
+    }
+    args
 }
 
 /// `cage --parent PID DIR`, as a supervisor starts it.
@@ -101,23 +159,54 @@ pub fn cage(args: &[OsString]) -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "the one line that a failed command ends with")]
 fn fail(failure: &Failure) -> ExitCode {
-    eprintln!("breakglass: {}", failure.message.replace('\n', " "));
+    if let Some(message) = &failure.message {
+        eprintln!("breakglass: {}", message.replace('\n', " "));
+    }
     ExitCode::from(failure.status)
 }
 
 fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure { status: 1, message: format!("cannot start: {error}") })?;
-    runtime.block_on(command)
+    let runtime = runtime.map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
+    let ended = runtime.block_on(command);
+    // Compressing and sweeping can be broken off at any point; a planned stop does not wait for them.
+    runtime.shutdown_timeout(BLOCKING_WAIT);
+    ended
+}
+
+/// For commands that only wait: one thread, and no waiting for a terminal that takes nothing.
+fn in_client_runtime(command: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
+    let ended = runtime.block_on(command);
+    runtime.shutdown_background();
+    ended
 }
 
 fn start_logging(filter: &str) -> Result<(), Failure> {
-    let bad = |error: &dyn std::fmt::Display| Failure {
-        status: EXIT_USAGE,
-        message: format!("--log: `{filter}` is not a filter like `info` or `breakglass=debug`: {error}"),
+    let bad = |error: &dyn std::fmt::Display| {
+        let message = format!("--log: `{filter}` is not a filter like `info` or `breakglass=debug`: {error}");
+        Failure::new(EXIT_USAGE, message)
     };
     let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| bad(&error))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    subscriber.with_ansi(ansi).try_init().map_err(|error| Failure { status: 1, message: error.to_string() })
+    subscriber.with_ansi(ansi).try_init().map_err(|error| Failure::new(1, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_may_stand_before_serve() {
+        let first = |line: &str| {
+            let args = command_first(line.split(' ').map(OsString::from).collect());
+            args.into_iter().map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(first("--data x --log=info serve"), "serve --data x --log=info");
+        for as_it_was in ["serve --data x", "--data serve", "--data x", "token list", "prompt last serve", ""] {
+            assert_eq!(first(as_it_was), as_it_was);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Every setting, by flag or variable, read once and checked; nothing else reads the environment.
 
+mod client;
+
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -7,45 +9,57 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::agent::command as agent_command;
+pub use client::{ClientConfig, ClientSettings};
 
-/// The settings as they were given. One list for `--help`, for flags and for variables.
+use crate::agent::command as agent_command;
+use crate::presets::{self, Preset};
+
+/// The gateway's settings as they were given. One list for `--help`, for flags and for variables.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Settings (a flag, or the variable behind it)")]
 pub struct Settings {
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, global = true, env = "BREAKGLASS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
+    #[arg(long, env = "BREAKGLASS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
     pub listen: String,
     /// Folder of the log, the spools and the workspaces
-    #[arg(long, global = true, env = "BREAKGLASS_DATA", value_name = "FOLDER", default_value = "./breakglass-data")]
+    #[arg(long, env = "BREAKGLASS_DATA", value_name = "FOLDER", default_value = "./breakglass-data")]
     pub data: PathBuf,
     /// Folder of the workspaces: each session's is named by its id [default: DATA/sessions]
-    #[arg(long, global = true, env = "BREAKGLASS_SESSIONS_DIR", value_name = "FOLDER")]
+    #[arg(long, env = "BREAKGLASS_SESSIONS_DIR", value_name = "FOLDER")]
     pub sessions_dir: Option<PathBuf>,
     /// Name passed to the agent's program as --agent
-    #[arg(long, global = true, env = "BREAKGLASS_AGENT", value_name = "NAME", default_value = "breakglass")]
+    #[arg(long, env = "BREAKGLASS_AGENT", value_name = "NAME", default_value = "breakglass")]
     pub agent: String,
     /// Model, where neither the session nor the prompt names one
-    #[arg(long, global = true, env = "BREAKGLASS_MODEL", value_name = "NAME", default_value = "sonnet")]
+    #[arg(long, env = "BREAKGLASS_MODEL", value_name = "NAME", default_value = "sonnet")]
     pub model: String,
     /// The claude program: a name to look up in PATH, or a path
-    #[arg(long, global = true, env = "BREAKGLASS_CLAUDE", value_name = "PROGRAM", default_value = "claude")]
+    #[arg(long, env = "BREAKGLASS_CLAUDE", value_name = "PROGRAM", default_value = "claude")]
     pub claude: OsString,
     /// Longest time that a turn may take, seconds
-    #[arg(
-        long,
-        global = true,
-        env = "BREAKGLASS_TURN_TIMEOUT_SECONDS",
-        value_name = "SECONDS",
-        default_value = "1800"
-    )]
+    #[arg(long, env = "BREAKGLASS_TURN_TIMEOUT_SECONDS", value_name = "SECONDS", default_value = "1800")]
     pub turn_timeout_seconds: String,
     /// Turns that may run at the same time, in all sessions together
-    #[arg(long, global = true, env = "BREAKGLASS_MAX_CONCURRENT_TURNS", value_name = "COUNT", default_value = "4")]
+    #[arg(long, env = "BREAKGLASS_MAX_CONCURRENT_TURNS", value_name = "COUNT", default_value = "4")]
     pub max_concurrent_turns: String,
     /// Address that people use when a proxy stands in front, such as `https://breakglass.example.org`
-    #[arg(long, global = true, env = "BREAKGLASS_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "BREAKGLASS_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// File of prompts to begin with (TOML: `[[preset]]` with `label` and `prompt`) [default: a set for the usual incident]
+    #[arg(long, env = "BREAKGLASS_PRESETS", value_name = "FILE")]
+    pub presets: Option<PathBuf>,
+    /// What is logged on stderr, as in `info` or `breakglass=debug`
+    #[arg(long, env = "BREAKGLASS_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+/// The settings of commands that work beside a running gateway, in its data folder. They may stand anywhere in the line.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings (a flag, or the variable behind it)")]
+pub struct DataSettings {
+    /// Folder of the log
+    #[arg(long, global = true, env = "BREAKGLASS_DATA", value_name = "FOLDER", default_value = "./breakglass-data")]
+    pub data: PathBuf,
     /// What is logged on stderr, as in `info` or `breakglass=debug`
     #[arg(long, global = true, env = "BREAKGLASS_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
@@ -144,6 +158,8 @@ pub struct Config {
     pub turns_max: usize,
     /// The address that people use, when it is not the one that is listened on.
     pub public_url: Option<PublicUrl>,
+    /// Prompts to begin with.
+    pub presets: Vec<Preset>,
 }
 
 /// A turn time-out beyond this is a mistake, seconds (30 days).
@@ -186,16 +202,14 @@ impl Settings {
             agent,
             turn_timeout: Duration::from_secs(seconds),
             turns_max: usize::try_from(turns_max).unwrap_or(usize::MAX),
+            presets: self.read_presets()?,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
         })
     }
 
-    /// The data folder alone, for commands that work beside a running gateway.
-    ///
-    /// # Errors
-    /// [`BadSetting`] when it is empty.
-    pub fn data_paths(&self) -> Result<DataPaths, BadSetting> {
-        Ok(DataPaths { root: non_empty("--data", &self.data)?.to_owned() })
+    fn read_presets(&self) -> Result<Vec<Preset>, BadSetting> {
+        let Some(path) = &self.presets else { return Ok(presets::usual()) };
+        presets::read(path).map_err(|error| BadSetting { setting: "--presets", problem: error.to_string() })
     }
 
     fn listen_address(&self) -> Result<SocketAddr, BadSetting> {
@@ -205,6 +219,16 @@ impl Settings {
         };
         let mut found = self.listen.to_socket_addrs().map_err(|error| refused(format!(": {error}")))?;
         found.next().ok_or_else(|| refused(String::new()))
+    }
+}
+
+impl DataSettings {
+    /// Where everything lies.
+    ///
+    /// # Errors
+    /// [`BadSetting`] when it is empty.
+    pub fn data_paths(&self) -> Result<DataPaths, BadSetting> {
+        Ok(DataPaths { root: non_empty("--data", &self.data)?.to_owned() })
     }
 }
 
@@ -252,7 +276,8 @@ struct Folder<'a>(&'a Path);
 
 impl Folder<'_> {
     fn absolute(&self, working_dir: &Path) -> PathBuf {
-        working_dir.join(self.0)
+        // Only `.` and double slashes go: a link's `..` may lead elsewhere than its text says.
+        std::path::absolute(working_dir.join(self.0)).unwrap_or_else(|_| working_dir.join(self.0))
     }
 
     fn to_owned(&self) -> PathBuf {

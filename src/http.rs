@@ -1,6 +1,6 @@
 //! The HTTP door: accept loop, routes, the page, and the upgrade to WebSocket.
 //!
-//! Invariant: every route but `/healthz`, `/readyz`, `/api/login` and the page's own files asks for a credential; every request
+//! Invariant: every route but `/healthz`, `/readyz`, the two that sign in and the page's own files asks for a credential; every request
 //! is checked for `Host`, every unsafe one and every upgrade for `Origin`; errors have one shape, and their status codes
 //! stand in `error.rs` alone. Knows nothing of how sessions or turns work.
 
@@ -16,6 +16,7 @@ mod export;
 mod health;
 mod socket;
 mod stream;
+mod transcript;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use tower_http::compression::CompressionLayer;
 pub use accept::serve;
 pub use doors::Doors;
 
+use crate::presets::Preset;
 use crate::tasks::Tasks;
 use crate::ws::Door;
 
@@ -39,6 +41,8 @@ pub struct App {
     pub doors: Arc<Doors>,
     /// Where tasks are started.
     pub tasks: Tasks,
+    /// Prompts to begin with.
+    pub presets: Arc<[Preset]>,
 }
 
 /// All routes.
@@ -47,6 +51,7 @@ pub fn router(app: App) -> Router {
         .route("/login", post(api::login))
         .route("/logout", post(api::logout))
         .route("/me", get(api::me))
+        .route("/presets", get(api::presets))
         .route("/sessions", get(api::list).post(api::create))
         .route("/sessions/{id}", get(api::session).merge(patch(api::rename)))
         .route("/sessions/{id}/events", get(events::page))
@@ -60,6 +65,9 @@ pub fn router(app: App) -> Router {
     Router::new()
         .nest("/api", api)
         .route("/ws", get(socket::upgrade))
+        .route("/sessions/{id}", get(transcript::transcript))
+        .route("/sessions/style.css", get(transcript::style))
+        .route("/sign-in", post(transcript::signed_in))
         .route("/metrics", get(health::metrics))
         .fallback(assets::serve)
         .method_not_allowed_fallback(error::method_not_allowed)

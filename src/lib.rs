@@ -59,13 +59,15 @@
 //! # What may use what
 //!
 //! `ids, clock, protocol, frames` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}` <- `session` <-
-//! `ws, http` <- `cli`. Nothing below `ws` and `http` knows HTTP; status codes stand in one file; nothing outside [`config`]
+//! `ws, http` <- `cli`. The terminal's own side of the wire, [`client`], uses `ids` and `protocol` alone; the stress
+//! program in `stress/` uses nothing of the library, so that it can judge it. Nothing below `ws` and `http` knows HTTP; status codes stand in one file; nothing outside [`config`]
 //! reads the environment; only [`tasks`] starts tasks. The supervisor and the cage use neither SQLite nor HTTP. The log's
 //! face is narrow on purpose (append a batch, read a range, know and follow the head): another store could stand behind it.
 
 pub mod agent;
 pub mod auth;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod db;
@@ -75,6 +77,7 @@ pub mod http;
 pub mod hub;
 pub mod ids;
 pub mod log;
+pub mod presets;
 pub mod protocol;
 pub mod session;
 pub mod tasks;

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Some("drill") => return drill::run(args.into_iter().skip(1)),
         _ => {}
     }
-    match Cli::try_parse() {
+    match Cli::try_parse_from(std::iter::once("breakglass".into()).chain(cli::command_first(args))) {
         Ok(cli) => cli::run(cli),
         Err(error) => cli::refuse(&error),
     }

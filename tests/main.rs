@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod claude_direct;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod real_claude;

@@ -1,5 +1,6 @@
 //! The gateway, or a turn's supervisor, dies or restarts at the worst moments; nobody may miss or see double anything.
 
+use breakglass::turn::spool::{LaunchSpec, SPOOL_VERSION, SpoolDir};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -235,4 +236,64 @@ async fn two_gateways_cannot_open_one_data_folder() {
     assert!(!output.status.success());
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains(gateway.data().to_str().expect("UTF-8")), "{stderr}");
+}
+
+/// Puts a prompt into the log as a gateway leaves it that dies right after accepting: nothing was launched yet.
+fn accept_and_die(gateway: &Gateway, session: &str, turn: &str, text: &str) {
+    let log = rusqlite::Connection::open(gateway.data().join("breakglass.db")).expect("the log opens");
+    let (key, seq): (i64, i64) = log
+        .query_row("SELECT key, head + 1 FROM sessions WHERE id = ?1", [session], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("the session is there");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    log.execute(
+        "INSERT INTO turns (id, session, prompt_key, prompt_sha256, user_seq, by, agent, model, accepted_ms)
+         VALUES (?1, ?2, ?3, x'00', ?4, 'ana', 'claude', 'sonnet', ?5)",
+        (turn, key, new_key(), seq, i64::try_from(now).expect("a date of this age")),
+    )
+    .expect("the turn is written");
+    let turn_key = log.last_insert_rowid();
+    let record = format!(
+        r#"{{"session":"{session}","seq":{seq},"time":"2026-11-21T03:14:15.926Z","turn":"{turn}","kind":"user","text":"{text}","by":"ana","model":"sonnet"}}"#
+    );
+    log.execute(
+        "INSERT INTO events (session, seq, time_ms, turn, kind, record) VALUES (?1, ?2, 0, ?3, 'user', ?4)",
+        (key, seq, turn_key, record),
+    )
+    .expect("the event is written");
+    log.execute("UPDATE sessions SET head = ?2, running_turn = ?3 WHERE key = ?1", (key, seq, turn_key))
+        .expect("the session is written");
+}
+
+#[tokio::test]
+async fn a_prompt_that_was_accepted_but_not_launched_runs_once_at_the_next_start() {
+    let agent = FakeAgent::polite();
+    for launch_was_written in [false, true] {
+        let mut scene = Scene::with(&agent).await;
+        let before = agent.calls().len();
+        assert_eq!(scene.gateway.terminate().await.code(), Some(0));
+        scene.viewer.closed().await;
+        let turn = new_key();
+        accept_and_die(&scene.gateway, &scene.session, &turn, "go on");
+        if launch_was_written {
+            let dir = SpoolDir::new(&scene.gateway.data().join("turns"), turn.parse().expect("a UUID"), 1);
+            let args = ["--session-id", &scene.session, "--", "go on"].map(str::to_owned).to_vec();
+            let spec = LaunchSpec {
+                version: SPOOL_VERSION,
+                turn: turn.parse().expect("a UUID"),
+                attempt: 1,
+                program: agent.program(),
+                args,
+                stdin: false,
+                workspace: scene.gateway.data().join("sessions").join(&scene.session),
+                timeout_ms: 60_000,
+            };
+            dir.create(&spec, None).expect("the spool is written");
+        }
+        scene.gateway.restart().await;
+        scene.viewer.resume(&scene.gateway).await;
+        let end = scene.viewer.turn_end(&scene.session, &turn).await;
+        assert_eq!(end.text("outcome"), "ok", "{}", end.raw);
+        assert_eq!(agent.calls().len(), before + 1, "it ran once");
+        scene.viewer.whole_log(&scene.session);
+    }
 }

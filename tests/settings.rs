@@ -18,16 +18,21 @@ fn variables(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn readme_and_help_list_the_same_settings() {
-    let help = breakglass(&["--help"], &[]);
-    assert!(help.status.success());
-    let help = variables(&String::from_utf8_lossy(&help.stdout));
+    let mut help = BTreeSet::new();
+    // The gateway's own, and those of the commands for terminals.
+    for args in [&["--help"][..], &["attach", "--help"]] {
+        let printed = breakglass(args, &[]);
+        assert!(printed.status.success(), "{args:?}");
+        help.extend(variables(&String::from_utf8_lossy(&printed.stdout)));
+    }
     assert!(help.contains("BREAKGLASS_LISTEN") && help.contains("BREAKGLASS_MAX_CONCURRENT_TURNS"), "{help:?}");
     assert_eq!(variables(include_str!("../README.md")), help);
 }
 
 #[test]
 fn a_bad_setting_ends_in_one_line_with_status_64() {
-    let table: [(&[&str], &[(&str, &str)], &str); 14] = [
+    type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
+    let table: [Case; 14] = [
         (&["serve", "--listen", "nowhere"], &[], "--listen"),
         (&[], &[("BREAKGLASS_LISTEN", "127.0.0.1:99999")], "--listen"),
         (&[], &[("BREAKGLASS_DATA", "")], "data"),

@@ -7,4 +7,5 @@ mod handshake;
 mod requests;
 mod rest;
 mod sse;
+mod transcript;
 mod watch;

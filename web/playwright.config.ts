@@ -3,6 +3,9 @@ import { defineConfig } from '@playwright/test';
 // Debian's Chromium; Playwright's own browsers are not downloaded.
 const EXECUTABLE = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
+
 export default defineConfig({
   outputDir: 'test-results',
   timeout: 60_000,
@@ -23,11 +26,14 @@ export default defineConfig({
         '--no-first-run',
       ],
     },
-    viewport: { width: 1280, height: 800 },
+    viewport: DESKTOP,
     trace: 'off',
   },
   projects: [
-    { name: 'browser', testDir: 'tests/browser' },
+    { name: 'desktop', testDir: 'tests/browser' },
+    { name: 'phone', testDir: 'tests/browser', use: PHONE },
     { name: 'faults', testDir: 'tests/faults' },
+    { name: 'screens', testDir: 'tests/screens' },
+    { name: 'measure', testDir: 'tests/measure' },
   ],
 });

@@ -31,6 +31,10 @@ use crate::ws::Door;
 
 /// A planned stop takes at most so long.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
+/// A port that is in use is tried so often,
+const BIND_TRIES: u32 = 10;
+/// so far apart.
+const BIND_AGAIN: Duration = Duration::from_millis(50);
 /// Open files that a busy gateway needs; more is not asked for, because agents inherit the limit.
 const OPEN_FILES_WANTED: u64 = 65_536;
 
@@ -45,7 +49,7 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let health = db.writer.health();
     let auth = Auth::new(db.clone());
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
-    let listener = TcpListener::bind(config.listen).await;
+    let listener = bind(config.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
     let listening = listener.local_addr().context("cannot listen")?;
@@ -65,6 +69,17 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     tracing::info!("stopping: clients are told, turns go on under their supervisors");
     tasks.stop(STOP_TIMEOUT).await;
     ended
+}
+
+/// Takes the port. A process that a killed gateway was just starting may hold it for a moment longer.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    for _ in 1..BIND_TRIES {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => tokio::time::sleep(BIND_AGAIN).await,
+            bound => return bound,
+        }
+    }
+    TcpListener::bind(address).await
 }
 
 fn sessions(config: &Config, log: Log, tasks: &Tasks) -> Sessions {
@@ -100,7 +115,7 @@ fn app(config: &Config, sessions: Sessions, auth: Auth, tasks: &Tasks, listening
     let agent = config.agent.clone();
     let door = Door { sessions, auth, agents: Arc::new(move || agents(&agent)), stopping: tasks.stopping().clone() };
     let doors = Arc::new(Doors::new(listening, config.public_url.as_ref()));
-    App { door, doors, tasks: tasks.clone() }
+    App { door, doors, tasks: tasks.clone(), presets: config.presets.clone().into() }
 }
 
 fn agents(config: &AgentConfig) -> Vec<AgentInfo> {
@@ -171,7 +186,8 @@ async fn wait_for_end(mut signals: Signals, mut health: watch::Receiver<Health>)
                 Ok(Health::Broken(why)) => why.clone(),
                 _ => "its writer ended".to_owned(),
             };
-            Err(Failure { status: EXIT_IO, message: format!("the log's disk failed: {why}; start again to find out what was written") })
+            let message = format!("the log's disk failed: {why}; start again to find out what was written");
+            Err(Failure::new(EXIT_IO, message))
         }
     }
 }

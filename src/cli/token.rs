@@ -3,16 +3,24 @@
 use std::io::Write;
 
 use anyhow::{Context, anyhow};
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Failure, data_dir};
 use crate::auth::Auth;
-use crate::config::Settings;
+use crate::config::DataSettings;
 use crate::db::Db;
 use crate::protocol::server::Role;
 
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    #[command(flatten)]
+    pub settings: DataSettings,
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
 #[derive(Debug, Subcommand)]
-pub(super) enum TokenCommand {
+enum TokenCommand {
     /// Make a token; it is printed once, alone on the last line
     Add {
         /// Who holds it: shown beside everything they do
@@ -31,7 +39,7 @@ pub(super) enum TokenCommand {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum RoleArg {
+enum RoleArg {
     /// May also create, prompt, stop and rename
     Operator,
     /// May list, attach and read
@@ -50,7 +58,7 @@ impl From<RoleArg> for Role {
     }
 }
 
-pub(super) async fn token(settings: &Settings, command: TokenCommand) -> Result<(), Failure> {
+pub(super) async fn token(TokenArgs { settings, command }: TokenArgs) -> Result<(), Failure> {
     let paths = settings.data_paths()?;
     data_dir::create(&paths.root)?;
     let auth = Auth::new(Db::open(&paths.database()).context("cannot open the tokens")?);

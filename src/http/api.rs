@@ -13,6 +13,7 @@ use super::error::HttpError;
 use crate::auth::{Action, LOGIN_MS, TokenError};
 use crate::ids::{PromptKey, SessionId, TurnId};
 use crate::log::Patch;
+use crate::presets::Preset;
 use crate::protocol::client::Create;
 use crate::protocol::server::{Accepted, ErrorCode, Role, SessionState};
 use crate::session::NoSession;
@@ -21,6 +22,17 @@ use crate::session::NoSession;
 const LIST_DEFAULT: usize = 50;
 /// Sessions on a page of the list, at most.
 const LIST_MAX: usize = 200;
+
+#[derive(Serialize)]
+pub(super) struct Presets {
+    presets: Vec<Preset>,
+}
+
+/// Prompts to begin with.
+pub(super) async fn presets(State(app): State<App>, Caller(who): Caller) -> Result<Json<Presets>, HttpError> {
+    who.demand(Action::Read)?;
+    Ok(Json(Presets { presets: app.presets.to_vec() }))
+}
 
 /// No such address; told only to those who may ask.
 pub(super) async fn nothing(Caller(_): Caller) -> HttpError {
@@ -35,7 +47,12 @@ pub(super) struct Login {
 
 /// Signs a browser in.
 pub(super) async fn login(State(app): State<App>, Fields(login): Fields<Login>) -> Result<Response, HttpError> {
-    let cookie = app.door.auth.sign_in(&login.token).await.map_err(|error| match error {
+    sign_in(&app, &login.token).await
+}
+
+/// An answer that carries the cookie of a new sign-in.
+pub(super) async fn sign_in(app: &App, token: &str) -> Result<Response, HttpError> {
+    let cookie = app.door.auth.sign_in(token).await.map_err(|error| match error {
         TokenError::Auth(error) => HttpError::from(error),
         other => HttpError::new(ErrorCode::Internal, other.to_string()),
     })?;
@@ -43,7 +60,7 @@ pub(super) async fn login(State(app): State<App>, Fields(login): Fields<Login>) 
         let message = "this token does not count: it was mistyped, or revoked; `breakglass token add` makes a new one";
         return Err(HttpError::new(ErrorCode::Unauthorized, message));
     };
-    Ok(with_cookie(&app, cookie.expose(), LOGIN_MS / 1000))
+    Ok(with_cookie(app, cookie.expose(), LOGIN_MS / 1000))
 }
 
 /// Signs a browser out, and closes what it has open.

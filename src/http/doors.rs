@@ -18,7 +18,7 @@ use crate::protocol::server::ErrorCode;
 /// The page's own files, its own socket, and nothing else from anywhere.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
     manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
-    trusted-types breakglass dompurify svelte-trusted-html";
+    trusted-types dompurify";
 
 /// Names and origins that this gateway goes by.
 #[derive(Debug, Clone)]
@@ -94,8 +94,7 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
 
 /// Adds what every answer carries.
 pub(super) async fn headers(request: Request, next: Next) -> Response {
-    const ALWAYS: [(HeaderName, &str); 6] = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+    const ALWAYS: [(HeaderName, &str); 5] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
@@ -108,6 +107,7 @@ pub(super) async fn headers(request: Request, next: Next) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     // What a session says stays out of caches; the page's own files say otherwise themselves.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -51,6 +51,11 @@ impl HttpError {
         Self { status: StatusCode::REQUEST_TIMEOUT, body: Box::new(body) }
     }
 
+    /// Whether a credential would help.
+    pub fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     /// Not ready to take prompts.
     pub fn not_ready(message: String) -> Self {
         Self::new(ErrorCode::Unavailable, message)

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 
 use super::App;
@@ -49,7 +49,7 @@ pub(super) async fn export(
     let lines = Lines { log: app.door.sessions.log().clone(), session: live.key(), after: Seq::ZERO, until };
     let name = format!("attachment; filename=\"breakglass-{id}.jsonl\"");
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson".to_owned()), (header::CONTENT_DISPOSITION, name)];
-    Ok((headers, Body::from_stream(stream::unfold(Some(lines), Lines::next))).into_response())
+    Ok((headers, Body::from_stream(stream::unfold(Some(lines), Lines::next).fuse())).into_response())
 }
 
 struct Lines {

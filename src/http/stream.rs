@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -61,7 +61,7 @@ pub(super) async fn stream(
         live,
         who,
     };
-    let body = Body::from_stream(stream::unfold(follower, Follower::next));
+    let body = Body::from_stream(stream::unfold(follower, Follower::next).fuse());
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, body).into_response())
 }

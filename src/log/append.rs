@@ -2,7 +2,7 @@
 
 use rusqlite::Transaction;
 
-use super::record::Encoded;
+use super::record::{Encoded, Envelope};
 use super::sessions::SessionKey;
 use super::turns::TurnKey;
 use crate::clock::WallMs;
@@ -61,15 +61,15 @@ pub(super) fn append(tx: &Transaction<'_>, place: Place, events: &[NewEvent]) ->
         .query_row((place.session, count, WallMs::now().0), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let first = Seq((head - count + 1) as u64);
     let time = WallMs(time);
-    let text = time.rfc3339();
+    let envelope = Envelope::new(place.session_id, &time.rfc3339(), place.turn_id);
     let mut insert = tx.prepare_cached(
         "INSERT INTO events (session, seq, time_ms, turn, kind, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut chunks = Vec::new();
     let mut open = ChunkBuilder::new(first);
-    let mut seq = first;
+    let (mut seq, mut record) = (first, String::new());
     for event in events {
-        let record = event.encoded.record(place.session_id, seq, &text, place.turn_id);
+        event.encoded.write_record(&envelope, seq, &mut record);
         insert.execute((place.session, seq.0 as i64, time.0, place.turn, event.encoded.kind, &record))?;
         open.push(&record);
         seq = seq.next();

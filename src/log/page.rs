@@ -84,23 +84,7 @@ impl Log {
         after: Seq,
         limits: PageLimits,
     ) -> Result<RecordPage, LogError> {
-        let read = move |connection: &Connection| {
-            let snapshot = connection.unchecked_transaction()?;
-            let head = head(&snapshot, session)?;
-            let mut statement = snapshot.prepare_cached(FORWARD)?;
-            let mut rows = statement.query((session, bound(after), limits.events_max as i64))?;
-            let (mut records, mut bytes) = (Vec::new(), 0);
-            while let Some(row) = rows.next()? {
-                let record: String = row.get(1)?;
-                bytes += record.len();
-                records.push(record);
-                if bytes >= limits.bytes_max {
-                    break;
-                }
-            }
-            Ok(RecordPage { records, head })
-        };
-        Ok(self.db.readers.read(read).await?)
+        Ok(self.db.readers.read(move |connection| records(connection, FORWARD, session, after, limits)).await?)
     }
 
     /// The records just before `before`, ascending.
@@ -114,22 +98,34 @@ impl Log {
         limits: PageLimits,
     ) -> Result<RecordPage, LogError> {
         let read = move |connection: &Connection| {
-            let snapshot = connection.unchecked_transaction()?;
-            let head = head(&snapshot, session)?;
-            let mut statement = snapshot.prepare_cached(BACKWARD)?;
-            let mut rows = statement.query((session, bound(before), limits.events_max as i64))?;
-            let (mut records, mut bytes) = (Vec::new(), 0);
-            while let Some(row) = rows.next()? {
-                let record: String = row.get(0)?;
-                bytes += record.len();
-                records.push(record);
-                if bytes >= limits.bytes_max {
-                    break;
-                }
-            }
-            records.reverse();
-            Ok(RecordPage { records, head })
+            let mut page = records(connection, BACKWARD, session, before, limits)?;
+            page.records.reverse();
+            Ok(page)
         };
         Ok(self.db.readers.read(read).await?)
     }
+}
+
+/// The records that a statement gives, and the head, in one snapshot.
+fn records(
+    connection: &Connection,
+    sql: &str,
+    session: SessionKey,
+    from: Seq,
+    limits: PageLimits,
+) -> rusqlite::Result<RecordPage> {
+    let snapshot = connection.unchecked_transaction()?;
+    let head = head(&snapshot, session)?;
+    let mut statement = snapshot.prepare_cached(sql)?;
+    let mut rows = statement.query((session, bound(from), limits.events_max as i64))?;
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let record: String = row.get("record")?;
+        bytes += record.len();
+        records.push(record);
+        if bytes >= limits.bytes_max {
+            break;
+        }
+    }
+    Ok(RecordPage { records, head })
 }

@@ -3,6 +3,8 @@
 //! Invariant: a record is one JSON object of at most [`RECORD_BYTES_MAX`] bytes, envelope first, then the body with `kind`
 //! first (protocol.md section 2).
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use crate::ids::{Seq, SessionId, TurnId};
@@ -31,21 +33,42 @@ impl Encoded {
             members.push_str(&reference);
             members.push(',');
         }
-        let whole = serde_json::to_value(body).unwrap_or_default();
         let bytes_max = RECORD_BYTES_MAX - ENVELOPE_BYTES_MAX - members.len() - TRUNCATED.len();
-        let text = whole.to_string();
+        // Only a record that must be cut is worth a tree.
+        let text = serde_json::to_string(body).unwrap_or_default();
         if text.len() <= bytes_max {
             members.push_str(inner(&text));
         } else {
+            let whole = serde_json::to_value(body).unwrap_or_default();
             members.push_str(inner(&shorten(whole, bytes_max)));
             members.push_str(TRUNCATED);
         }
         Self { kind: body.kind(), members }
     }
 
-    pub(super) fn record(&self, session: SessionId, seq: Seq, time: &str, turn: TurnId) -> String {
-        let members = &self.members;
-        format!(r#"{{"session":"{session}","seq":{seq},"time":"{time}","turn":"{turn}",{members}}}"#)
+    /// Writes the record over what `into` holds.
+    pub(super) fn write_record(&self, envelope: &Envelope, seq: Seq, into: &mut String) {
+        into.clear();
+        into.reserve(ENVELOPE_BYTES_MAX + self.members.len());
+        into.push_str(&envelope.before_seq);
+        // Writing to a string cannot fail.
+        let _infallible = write!(into, "{seq}");
+        for part in [&envelope.behind_seq, &self.members, "}"] {
+            into.push_str(part);
+        }
+    }
+}
+
+/// What the records of one append have in common.
+pub(super) struct Envelope {
+    before_seq: String,
+    behind_seq: String,
+}
+
+impl Envelope {
+    pub(super) fn new(session: SessionId, time: &str, turn: TurnId) -> Self {
+        let before_seq = format!(r#"{{"session":"{session}","seq":"#);
+        Self { before_seq, behind_seq: format!(r#","time":"{time}","turn":"{turn}","#) }
     }
 }
 
@@ -145,7 +168,9 @@ mod tests {
 
     fn record(body: &Body, reference: Option<&str>) -> String {
         let (session, turn) = (SessionId::random(), TurnId::random());
-        Encoded::new(reference, body).record(session, Seq(u64::MAX), "2026-11-21T03:14:15.926Z", turn)
+        let (mut record, envelope) = (String::new(), Envelope::new(session, "2026-11-21T03:14:15.926Z", turn));
+        Encoded::new(reference, body).write_record(&envelope, Seq(u64::MAX), &mut record);
+        record
     }
 
     #[test]

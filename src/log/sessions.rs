@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{Log, LogError};
 use crate::clock::WallMs;
 use crate::ids::{Seq, SessionId, TurnId};
+use crate::protocol::event::Outcome;
 use crate::protocol::server::{RunningTurn, SessionState};
 
 /// A session's key inside the database; never leaves the gateway.
@@ -29,7 +30,7 @@ impl FromSql for SessionKey {
 pub struct NewSession {
     /// Its id.
     pub id: SessionId,
-    /// What people call it; `None` gives the id's beginning.
+    /// What people call it; `None`: the id's beginning, until the first prompt gives it a better one.
     pub title: Option<String>,
     /// Who makes it.
     pub by: String,
@@ -85,7 +86,7 @@ impl std::str::FromStr for ListCursor {
 
 const COLUMNS: &str =
     "SELECT s.key, s.id, s.title, s.created_ms, s.created_by, s.agent, s.model, s.started, s.archived, s.head,
-    s.last_activity_ms, t.id, t.by, t.accepted_ms, s.conversation FROM sessions s LEFT JOIN turns t ON t.key = s.running_turn";
+    s.last_activity_ms, t.id, t.by, t.accepted_ms, s.conversation, s.last_outcome FROM sessions s LEFT JOIN turns t ON t.key = s.running_turn";
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let turn = row.get::<_, Option<String>>(11)?.and_then(|id| id.parse::<TurnId>().ok());
@@ -105,6 +106,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         head: Seq(row.get::<_, i64>(9)? as u64),
         last_activity: WallMs(row.get(10)?).rfc3339(),
         turn,
+        last_outcome: row.get::<_, Option<String>>(15)?.and_then(|text| Outcome::parse(&text)),
         viewers: 0,
     };
     Ok(SessionRow { key: row.get(0)?, conversation: parse_conversation(row, 14)?, state })
@@ -138,14 +140,13 @@ impl Log {
         let (id, hub) = (new.id, self.hub.clone());
         let work = move |tx: &rusqlite::Transaction<'_>| {
             let short = new.id.to_string()[..8].to_owned();
-            let title = new.title.unwrap_or(short);
             let now = WallMs::now().0;
             let made = tx
                 .prepare_cached(
-                    "INSERT INTO sessions (id, title, created_ms, created_by, agent, model, last_activity_ms)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?3) ON CONFLICT (id) DO NOTHING",
+                    "INSERT INTO sessions (id, title, title_given, created_ms, created_by, agent, model, last_activity_ms)
+                     VALUES (?1, coalesce(?2, ?7), ?2 IS NOT NULL, ?3, ?4, ?5, ?6, ?3) ON CONFLICT (id) DO NOTHING",
                 )?
-                .execute((new.id.to_string(), title, now, new.by, new.agent, new.model))?;
+                .execute((new.id.to_string(), new.title, now, new.by, new.agent, new.model, short))?;
             let row = find(tx, new.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
             Ok((row, made == 1))
         };
@@ -218,7 +219,8 @@ impl Log {
         let hub = self.hub.clone();
         let work = move |tx: &rusqlite::Transaction<'_>| {
             tx.prepare_cached(
-                "UPDATE sessions SET title = coalesce(?2, title), archived = coalesce(?3, archived) WHERE id = ?1",
+                "UPDATE sessions SET title = coalesce(?2, title), title_given = title_given OR ?2 IS NOT NULL,
+                                     archived = coalesce(?3, archived) WHERE id = ?1",
             )?
             .execute((id.to_string(), patch.title, patch.archived))?;
             find(tx, id)

@@ -123,6 +123,9 @@ pub struct UnfinishedTurn {
     pub conversation: Option<SessionId>,
 }
 
+/// As much of a prompt as fits on a line of the list.
+const TITLE_CHARS: usize = 60;
+
 fn sha256(text: &str) -> Vec<u8> {
     Sha256::digest(text.as_bytes()).to_vec()
 }
@@ -135,6 +138,16 @@ fn known(connection: &Connection, key: PromptKey) -> rusqlite::Result<Option<Kno
         Ok(KnownPrompt { session: parse_id(row, 0)?, sha256: row.get(1)?, turn: parse_id(row, 2)?, seq })
     };
     connection.prepare_cached(sql)?.query_row([key.to_string()], read).optional()
+}
+
+/// A title from a prompt: its first words on one line.
+fn title_from(prompt: &str) -> String {
+    let words = prompt.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.take(TITLE_CHARS).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(TITLE_CHARS) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
+    }
 }
 
 fn open(tx: &Transaction<'_>, new: &OpenTurn) -> rusqlite::Result<(Opened, Option<Appended>)> {
@@ -168,6 +181,8 @@ fn open(tx: &Transaction<'_>, new: &OpenTurn) -> rusqlite::Result<(Opened, Optio
     if taken != 1 {
         return Err(rusqlite::Error::StatementChangedRows(taken));
     }
+    tx.prepare_cached("UPDATE sessions SET title = ?2, title_given = 1 WHERE key = ?1 AND NOT title_given")?
+        .execute((new.session, title_from(&new.text)))?;
     let user = Body::User { text: new.text.clone(), by: new.by.clone(), model: new.model.clone() };
     let appended = append(tx, place, &[NewEvent::from(&user)])?;
     Ok((Opened::New { place, seq: appended.first, accepted }, Some(appended)))
@@ -177,8 +192,8 @@ fn read_unfinished(row: &Row<'_>) -> rusqlite::Result<UnfinishedTurn> {
     let place =
         Place { turn: row.get(0)?, turn_id: parse_id(row, 1)?, session: row.get(2)?, session_id: parse_id(row, 3)? };
     let record: String = row.get(12)?;
-    let prompt = match serde_json::from_str::<Record>(&record).map(|record| record.body) {
-        Ok(Body::User { text, .. }) => text,
+    let prompt = match Record::read(&record).map(|record| record.body) {
+        Some(Body::User { text, .. }) => text,
         _ => return Err(rusqlite::Error::InvalidColumnType(12, "record".to_owned(), rusqlite::types::Type::Text)),
     };
     Ok(UnfinishedTurn {
@@ -294,8 +309,10 @@ impl Log {
             if first == 0 {
                 return Ok((None, HighWater::measure(tx)?));
             }
-            tx.prepare_cached("UPDATE sessions SET running_turn = NULL WHERE key = ?1 AND running_turn = ?2")?
-                .execute((place.session, place.turn))?;
+            tx.prepare_cached(
+                "UPDATE sessions SET running_turn = NULL, last_outcome = ?3 WHERE key = ?1 AND running_turn = ?2",
+            )?
+            .execute((place.session, place.turn, end.outcome.as_str()))?;
             let mut appended = append_some(tx, place, &events)?;
             let last = append(tx, place, &[NewEvent::from(&Body::TurnEnd(end))])?;
             match &mut appended {
@@ -352,4 +369,16 @@ pub type Shared = std::sync::Arc<[NewEvent]>;
 
 fn append_some(tx: &Transaction<'_>, place: Place, events: &[NewEvent]) -> rusqlite::Result<Option<Appended>> {
     if events.is_empty() { Ok(None) } else { append(tx, place, events).map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::title_from;
+
+    #[test]
+    fn a_title_is_one_short_line() {
+        assert_eq!(title_from("  disk is\n\tfull \u{1b}[31m"), "disk is full [31m");
+        let long = title_from(&"é".repeat(500));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (61, true));
+    }
 }

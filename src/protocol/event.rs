@@ -6,7 +6,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::ids::{Seq, SessionId, TurnId};
 
@@ -156,6 +156,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Reads an outcome as on the wire.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Ok, Self::Error, Self::Cancelled, Self::Timeout, Self::Lost].into_iter().find(|one| one.as_str() == text)
+    }
+
     /// The outcome, as on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -197,4 +202,30 @@ pub struct Record {
     /// Set when long strings in the body were cut so that the record is at most 1 MiB.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+}
+
+impl Record {
+    /// Reads a stored record, or an event frame. `None`: it is of a kind that this program does not know, or damaged.
+    ///
+    /// What agents gave may hold numbers of any length, which serde's tagged types cannot carry: those fields go around them.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut fields: Map<String, Value> = serde_json::from_str(text).ok()?;
+        let own: &[&str] = match fields.get("kind")?.as_str()? {
+            "session" => &["session_id"],
+            "text" => &["text"],
+            "tool" => &["name", "input"],
+            "result" => &["result", "duration_ms"],
+            _ => &[],
+        };
+        let mut own: Vec<Value> = own.iter().filter_map(|name| fields.get_mut(*name).map(Value::take)).collect();
+        let mut record: Self = serde_json::from_value(Value::Object(fields)).ok()?;
+        match &mut record.body {
+            Body::Session { session_id: only } | Body::Text { text: only } => *only = own.pop()?,
+            Body::Tool { name: first, input: second } | Body::Result { result: first, duration_ms: second, .. } => {
+                (*second, *first) = (own.pop()?, own.pop()?);
+            }
+            _ => {}
+        }
+        Some(record)
+    }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::client::RequestId;
+use super::event::Outcome;
 use crate::ids::{Epoch, Seq, SessionId, TurnId};
 
 /// What a token may do.
@@ -43,6 +44,9 @@ pub struct SessionState {
     pub last_activity: String,
     /// The running turn.
     pub turn: Option<RunningTurn>,
+    /// How its last finished turn ended; absent before the first has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_outcome: Option<Outcome>,
     /// How many connections have it attached.
     pub viewers: u64,
     /// Whether it was put away.

@@ -206,6 +206,7 @@ impl Actor {
     }
 
     async fn end(&mut self, live: Arc<Live>, place: Place, ended: Ended, waiting: Option<mpsc::Sender<()>>) {
+        let ended = if self.state.stop_is_asked() { ended.as_cancelled() } else { ended };
         match self.write_end(place, &ended).await {
             Ok(()) => {}
             Err(LogError::Write(WriteError::Unavailable { .. })) => {

@@ -70,6 +70,11 @@ impl State {
         }
     }
 
+    /// Whether a wish to stop the turn is in the log: then that is how it ends, whatever the agent did at the last moment.
+    pub(super) fn stop_is_asked(&self) -> bool {
+        matches!(self, Self::Running(Running { stop_asked: true, .. }))
+    }
+
     /// The turn's end is in the log.
     pub(super) fn end(&mut self) {
         *self = Self::Idle;

@@ -35,6 +35,8 @@ pub struct Process {
     pub parent: i32,
     /// Its process group.
     pub group: i32,
+    /// Its session; 0 for one whose leader is not visible.
+    session: i32,
     /// When it started, clock ticks after boot: with the pid, who it is.
     pub started_ticks: u64,
     /// The file name of its program, at most 15 bytes.
@@ -45,6 +47,13 @@ pub struct Process {
 /// A process now; none when there is none.
 pub(crate) fn read(pid: Pid) -> Option<Process> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Whether this process leads a session. `getsid` cannot say: the session of a process in a container may have its leader
+/// outside, and then its id is 0, which is no process id.
+pub(crate) fn leads_own_session() -> io::Result<bool> {
+    let own = parse_stat(&fs::read("/proc/self/stat")?).ok_or(io::ErrorKind::InvalidData)?;
+    Ok(own.session == own.pid.as_raw_nonzero().get())
 }
 
 /// Every live process that descends from `root`, itself left out. Zombies are not alive.
@@ -163,6 +172,7 @@ fn parse_stat(bytes: &[u8]) -> Option<Process> {
         pid: Pid::from_raw(pid)?,
         parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
         started_ticks: fields.get(19)?.parse().ok()?,
         name: name.to_owned(),
         is_live: !is_dead || threads > 1,

@@ -17,7 +17,7 @@ use crate::clock::WallMs;
 use crate::config::AgentConfig;
 use crate::ids::SessionId;
 use crate::log::{Log, NewEvent, Place, Shared};
-use crate::protocol::event::{Body, State, Status, TurnEnd};
+use crate::protocol::event::{Body, Outcome, State, Status, TurnEnd};
 use crate::turn::claim::Liveness;
 use crate::turn::import::{Folders, Import, Position};
 use crate::turn::launch::{LaunchError, Supervisor, launch};
@@ -80,6 +80,15 @@ pub struct Ended {
     pub end: TurnEnd,
     /// The spools, to be archived.
     pub spools: Vec<SpoolDir>,
+}
+
+impl Ended {
+    /// The same end for a turn that somebody stopped while its end was on the way here.
+    #[must_use]
+    pub fn as_cancelled(self) -> Self {
+        let events = Shared::from([]);
+        Self { events, end: TurnEnd { outcome: Outcome::Cancelled, ..self.end }, spools: self.spools }
+    }
 }
 
 impl Turn {
@@ -182,21 +191,24 @@ impl Turn {
         // A gateway that died after it wrote the launch and before it started it has decided all of this already.
         if !dir.is_created() {
             let command = self.command(workshop)?;
-            let left = workshop.timeout.saturating_sub(Duration::from_millis(self.accepted.elapsed_ms()));
-            let spec = LaunchSpec {
-                version: SPOOL_VERSION,
-                turn: self.place.turn_id,
-                attempt: self.attempt,
-                program: command.program,
-                args: command.args,
-                stdin: command.stdin.is_some(),
-                workspace,
-                // 0 would mean without end.
-                timeout_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1),
-            };
-            dir.create(&spec, command.stdin.as_deref())?;
+            dir.create(&self.spec(workshop, &command, workspace), command.stdin.as_deref())?;
         }
         Ok(launch(dir, &workshop.agent.environment).await?)
+    }
+
+    fn spec(&self, workshop: &Workshop, command: &Command, workspace: PathBuf) -> LaunchSpec {
+        let left = workshop.timeout.saturating_sub(Duration::from_millis(self.accepted.elapsed_ms()));
+        LaunchSpec {
+            version: SPOOL_VERSION,
+            turn: self.place.turn_id,
+            attempt: self.attempt,
+            program: command.program.clone(),
+            args: command.args.clone(),
+            stdin: command.stdin.is_some(),
+            workspace,
+            // 0 would mean without end.
+            timeout_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1),
+        }
     }
 
     fn command(&self, workshop: &Workshop) -> Result<Command, NotRunning> {

@@ -22,9 +22,10 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{getpid, getsid, set_child_subreaper, setsid};
+use rustix::process::{getpid, set_child_subreaper, setsid};
 
 use self::agent::{Agent, Signals};
+use super::processes;
 use super::spool::{ExitRecord, SpoolDir, SpoolError};
 
 pub use self::errfile::{ERR_BYTES_MAX, ERR_TAIL_BYTES};
@@ -84,7 +85,7 @@ fn supervise(dir: &Path) -> Result<(), SuperviseError> {
 fn lead_own_session() -> io::Result<bool> {
     match setsid() {
         Ok(_) => Ok(true),
-        Err(Errno::PERM) => Ok(getsid(None)? == getpid()),
+        Err(Errno::PERM) => processes::leads_own_session(),
         Err(error) => Err(error.into()),
     }
 }

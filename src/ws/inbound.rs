@@ -16,8 +16,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::protocol::FRAME_BYTES_MAX;
 
-/// Clients send little: prompts at most.
-const READ_BUFFER_BYTES: usize = 4 << 10;
+/// Clients send little: prompts at most. Kept for as long as a connection lives, and most are idle.
+const READ_BUFFER_BYTES: usize = 1 << 10;
 
 /// Any byte stream that a client can be at the other end of.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -71,6 +71,8 @@ impl<S: Socket> Inbound<S> {
             .write_buffer_size(0)
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));
+        // A copy: what hyper gives is a view of its whole buffer, which would live as long as the connection.
+        let head = Bytes::copy_from_slice(&head);
         let inlet = Inlet { socket, head, written: Vec::new() };
         Self { frames: WebSocketStream::from_raw_socket(inlet, Role::Server, Some(config)).await }
     }

@@ -6,6 +6,7 @@ mod descriptors;
 mod disk;
 mod folder;
 mod half_begun;
+mod namespace;
 mod native;
 mod processes;
 mod stress;

@@ -92,7 +92,7 @@ impl Builder {
         self
     }
 
-    /// Runs another program in place of the gateway: only to prove this module itself.
+    /// Runs another program in place of the gateway, such as one that becomes it elsewhere.
     pub(crate) fn program(mut self, program: &Path) -> Self {
         self.program = program.to_owned();
         self

@@ -120,3 +120,17 @@ async fn the_state_shows_the_running_turn_and_who_asked() {
     let state = late.attach(&scene.session, 0).await["state"].clone();
     assert_eq!((&state["turn"], &state["head"]), (&Value::Null, &json!(end.seq())), "{state}");
 }
+
+#[tokio::test]
+async fn a_session_without_a_title_takes_it_from_its_first_prompt() {
+    let mut scene = Scene::drill().await;
+    let path = format!("/api/sessions/{}", scene.session);
+    scene.viewer.turn(&scene.session, "the disk\nis full [[text:seen]]").await;
+    scene.viewer.turn(&scene.session, "[[text:another]]").await;
+    let state = scene.gateway.http().get(&path).await.json();
+    assert_eq!(state["title"], "the disk is full [[text:seen]]");
+    let given = scene.gateway.http().post("/api/sessions", &json!({"title": "mine", "agent": "drill"})).await.json();
+    let id = given["session"].as_str().expect("an id").to_owned();
+    scene.gateway.http().post(&format!("/api/sessions/{id}/prompts"), &json!({"text": "[[text:x]]"})).await;
+    assert_eq!(scene.gateway.http().get(&format!("/api/sessions/{id}")).await.json()["title"], "mine");
+}

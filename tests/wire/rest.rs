@@ -234,6 +234,10 @@ async fn the_history_is_exported_verbatim() {
     let jsonl = http.get(&path("jsonl")).await;
     assert_eq!(jsonl.text().lines().map(str::to_owned).collect::<Vec<_>>(), scene.viewer.whole_log(&scene.session));
     assert!(jsonl.header("content-disposition").starts_with("attachment"));
+    // Compressed, as a browser asks: whatever polls a body once more at its end must find the end.
+    let packed = scene.gateway.http().with("accept-encoding", "gzip").get(&path("jsonl")).await;
+    assert_eq!((packed.status.as_u16(), packed.header("content-encoding")), (200, "gzip"));
+    assert!(!scene.gateway.log().contains("panicked"), "{}", scene.gateway.log());
 }
 
 #[tokio::test]

@@ -50,25 +50,25 @@ export function exportUrl(session: string): string {
   return `/api/sessions/${session}/export?format=jsonl`;
 }
 
-export interface Preset {
-  name: string;
-  text: string;
+/** The same session as the gateway draws it by itself: no script, any browser. */
+export function plainPageUrl(session: string): string {
+  return `/sessions/${session}`;
 }
 
-/** The gateway's presets; null when it has none of its own. */
-export async function presets(): Promise<Preset[] | null> {
-  try {
-    const body = await call('GET', '/api/presets');
-    const list = isObject(body) ? body['presets'] : body;
-    if (!Array.isArray(list)) return null;
-    return list.filter(isPreset);
-  } catch {
-    return null;
-  }
+export interface Preset {
+  label: string;
+  prompt: string;
+}
+
+/** The prompts to begin with that the gateway's configuration names. */
+export async function presets(): Promise<Preset[]> {
+  const body = await call('GET', '/api/presets');
+  const list = isObject(body) ? body['presets'] : null;
+  return Array.isArray(list) ? list.filter(isPreset) : [];
 }
 
 function isPreset(value: unknown): value is Preset {
-  return isObject(value) && typeof value['name'] === 'string' && typeof value['text'] === 'string';
+  return isObject(value) && typeof value['label'] === 'string' && typeof value['prompt'] === 'string';
 }
 
 async function call(method: string, path: string, body?: object): Promise<unknown> {

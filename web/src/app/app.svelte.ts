@@ -2,11 +2,11 @@
 import * as api from './api';
 import { ApiError } from './api';
 import { NextFrame } from './frames';
+import { notifications } from './notifications.svelte';
 import { isEpochChange, OpenSession } from './open.svelte';
-import { Outcomes } from './outcomes.svelte';
 import { Outgoing } from './outgoing.svelte';
 import { parseRoute, sessionHash } from './route';
-import { Seen } from './seen';
+import { Reading } from './reading.svelte';
 import { browserStore } from './storage';
 import { runningTurn } from '../session/fold';
 import * as lists from '../session/list';
@@ -15,6 +15,10 @@ import { keyOf, type Pending } from '../socket/outbox';
 import { Lost, Refused } from '../socket/requests';
 import type { Hello, Incoming, RunningTurn, SessionState } from '../wire/types';
 
+/** The version of the wire that this page speaks. */
+const PROTOCOL = 1;
+/** An attach that was refused for the moment is tried again after this, unless the gateway says when. */
+const ATTACH_AGAIN_MS = 5_000;
 /** So many sessions keep what was shown of them, for a quick way back. */
 const KEPT_OPEN = 8;
 
@@ -33,18 +37,14 @@ export class App {
   notice = $state('');
   /** A prompt that its writer wants to change; the composer takes it. */
   takenBack: Pending | null = $state.raw(null);
-  /** Rises whenever what was read changed: unread dots look again. */
-  seenVersion = $state(0);
 
   readonly store = browserStore();
-  readonly seen = new Seen(this.store, Date.now());
-  readonly outcomes = new Outcomes();
+  readonly reading = new Reading(this.store);
   readonly outgoing: Outgoing;
   readonly #connection: Connection;
   readonly #open = new Map<string, OpenSession>();
   readonly #draw = new NextFrame(() => this.#drawn());
   #changes: SessionState[] = [];
-  #reading = false;
 
   constructor() {
     this.#connection = new Connection(
@@ -54,7 +54,7 @@ export class App {
     this.outgoing = new Outgoing(this.store, {
       request: (request) => this.#connection.request(request),
       identity: () => (this.live && this.hello !== null ? { name: this.hello.name, epoch: this.hello.epoch } : null),
-      busy: (session) => this.turnOf(session) !== null,
+      busy: (session) => !lists.isLive(this.list) || this.turnOf(session) !== null,
       head: (session) => this.#headOf(session),
     });
   }
@@ -156,9 +156,8 @@ export class App {
   #leave(): void {
     const open = this.current;
     if (open === null) return;
-    this.#markRead();
-    this.#reading = false;
     this.current = null;
+    this.#updateReading();
     open.disconnected();
     if (this.live) this.#connection.request({ type: 'detach', session: open.session }).catch(() => undefined);
   }
@@ -252,8 +251,12 @@ export class App {
 
   #hello(hello: Hello): void {
     if (this.hello !== null && this.hello.epoch !== hello.epoch) this.notice = 'The log was restored from a backup: this page shows it anew.';
+    if (hello.protocol !== PROTOCOL || (this.hello !== null && this.hello.server !== hello.server)) {
+      this.notice = `The gateway is ${hello.server} now: reload this page to have the one that belongs to it.`;
+    }
     this.hello = hello;
     this.auth = 'in';
+    this.list = lists.watching(this.list);
     void this.#connection.request({ type: 'watch' }).catch(() => undefined);
     if (this.current !== null) {
       this.#attach(this.current);
@@ -310,18 +313,33 @@ export class App {
   }
 
   #error(frame: Incoming & { type: 'error' }): void {
-    if (this.current?.awaits(frame.id) !== true) {
+    const open = this.current;
+    if (open?.awaits(frame.id) !== true) {
       this.notice = frame.message;
       return;
     }
-    if (this.current.refused(frame)) this.#attach(this.current);
+    if (open.refused(frame)) this.#attach(open);
+    if (frame.code !== 'rate_limited' && frame.code !== 'unavailable') return;
+    setTimeout(() => {
+      if (this.current === open && this.live && open.problem !== null) this.#attach(open);
+    }, frame.retry_after_ms ?? ATTACH_AGAIN_MS);
   }
 
   #changesDrawn(): void {
     if (this.#changes.length === 0) return;
     const changes = this.#changes;
     this.#changes = [];
-    this.list = lists.changed(this.list, changes);
+    const before = this.list;
+    this.list = lists.changed(before, changes);
+    for (const { state, turn } of lists.ended(before, changes)) this.#turnEnded(state, turn);
+  }
+
+  /** Calls who asked for the turn, and who has its session open, if they look elsewhere. */
+  #turnEnded(state: SessionState, turn: RunningTurn): void {
+    const concerns = turn.by === this.name || this.current?.session === state.session;
+    if (!concerns) return;
+    const title = state.title === '' ? 'Untitled' : state.title;
+    notifications.ended(turn.turn, `The turn has ended: ${title}`, this.visible, () => this.goTo(state.session));
   }
 
   #drawn(): void {
@@ -331,27 +349,10 @@ export class App {
     if (open !== null && open.stopping !== null && open.live && runningTurn(open.log)?.turn !== open.stopping) open.stopping = null;
     this.#updateReading();
     this.outgoing.pump();
-    if (this.list.known && this.hello !== null) this.outcomes.look(this.sessions, this.hello.epoch);
   }
 
-  /** Somebody reads when the page is visible and what it shows is live. */
   #updateReading(): void {
-    const open = this.current;
-    const reads = this.visible && this.live && open !== null && open.live;
-    if (open !== null && reads && !this.#reading) {
-      const left = open.epoch === null ? null : this.seen.get(open.session, open.epoch);
-      if (left !== null) open.cameBack(left, Date.now());
-    }
-    if (this.#reading || reads) this.#markRead();
-    this.#reading = reads;
-  }
-
-  #markRead(): void {
-    const open = this.current;
-    if (open === null || open.epoch === null || !open.known || open.log.last < open.log.first) return;
-    if (!this.#reading && !(this.visible && this.live && open.live)) return;
-    this.seen.set(open.session, open.epoch, { seq: open.log.last, at_ms: Date.now() });
-    this.seenVersion += 1;
+    this.reading.update(this.visible && this.live ? this.current : null);
   }
 
   #visibility(): void {

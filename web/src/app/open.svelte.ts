@@ -27,6 +27,7 @@ export class OpenSession {
 
   #cursor: cursors.Cursor;
   #buffer: EventRecord[] = [];
+  #loading: Promise<void> | null = null;
 
   constructor(readonly session: string) {
     this.log = emptyLog(session, 1);
@@ -120,9 +121,15 @@ export class OpenSession {
     return this.known && this.log.first > 1;
   }
 
-  async loadOlder(limit = PAGE_EVENTS): Promise<void> {
+  /** Loads the page before the first event; a page that is on its way already is waited for instead. */
+  loadOlder(limit = PAGE_EVENTS): Promise<void> {
+    this.#loading ??= this.#loadOlder(limit).finally(() => (this.#loading = null));
+    return this.#loading;
+  }
+
+  async #loadOlder(limit: number): Promise<void> {
     const epoch = this.epoch;
-    if (this.loadingOlder || !this.hasOlder || epoch === null) return;
+    if (!this.hasOlder || epoch === null) return;
     this.loadingOlder = true;
     try {
       const page = await eventsBefore(this.session, this.log.first, limit, epoch);

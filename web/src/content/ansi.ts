@@ -9,14 +9,12 @@ export interface Span {
   classes: string;
 }
 
-/* eslint-disable no-control-regex */
 // OSC, DCS, APC and PM strings, up to their end or the end of the text.
 const STRINGS = /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\|$)/g;
 // Control sequences other than colours ("m").
 const NOT_COLOURS = /\u001b\[[0-?]*[ -/]*[@-ln-~]/g;
 const OTHER_ESCAPES = /\u001b(?!\[)[ -/]*[0-~]?/g;
 const COLOUR = /\u001b\[[0-9;:]*m/;
-/* eslint-enable no-control-regex */
 
 export function spans(text: string): Span[] {
   const clean = rewriteLines(text.replace(STRINGS, '').replace(NOT_COLOURS, '').replace(OTHER_ESCAPES, ''));

@@ -5,7 +5,7 @@ import { Marked, type Tokens } from 'marked';
 import { revealDirection } from './reveal';
 
 /** Longer prose is shown as plain text: nobody formats that much, and a parser can be made to take for ever. */
-export const MARKDOWN_CHARS_MAX = 32_768;
+export const MARKDOWN_CHARS_MAX = 16_384;
 
 const LINK = /^(?:https?:|mailto:)/i;
 

@@ -176,6 +176,10 @@ export type Frame =
  */
 export type Role = 'viewer' | 'auditor' | 'operator';
 /**
+ * How a turn ended.
+ */
+export type Outcome = 'ok' | 'error' | 'cancelled' | 'timeout' | 'lost';
+/**
  * Why a request failed.
  */
 export type ErrorCode =
@@ -436,10 +440,6 @@ export type Status1 =
   | {
       state: 'new_conversation';
     };
-/**
- * How a turn ended.
- */
-export type Outcome = 'ok' | 'error' | 'cancelled' | 'timeout' | 'lost';
 
 /**
  * Everything that goes over the wire, each under its own name.
@@ -518,6 +518,10 @@ export interface SessionState {
    * The running turn.
    */
   turn?: RunningTurn | null;
+  /**
+   * How its last finished turn ended; absent before the first has.
+   */
+  last_outcome?: Outcome | null;
   /**
    * How many connections have it attached.
    */

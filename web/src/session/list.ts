@@ -1,6 +1,6 @@
 // The pure fold of `watch`: the list of sessions. A list that is being sent anew replaces the old one only when it is
 // complete, so that the list on the screen does not empty itself at each reconnect.
-import type { SessionState } from '../wire/types';
+import type { RunningTurn, SessionState } from '../wire/types';
 
 export interface SessionList {
   readonly sessions: ReadonlyMap<string, SessionState>;
@@ -20,6 +20,11 @@ export function watchingLive(list: SessionList): SessionList {
   return { sessions: list.incoming ?? list.sessions, incoming: null, known: true };
 }
 
+/** Whether the list is what the gateway has now. */
+export function isLive(list: SessionList): boolean {
+  return list.known && list.incoming === null;
+}
+
 export function changed(list: SessionList, states: readonly SessionState[]): SessionList {
   const sessions = new Map(list.sessions);
   const incoming = list.incoming === null ? null : new Map(list.incoming);
@@ -28,6 +33,21 @@ export function changed(list: SessionList, states: readonly SessionState[]): Ses
     incoming?.set(state.session, state);
   }
   return { ...list, sessions, incoming };
+}
+
+/** How a session is marked in the list; a turn that somebody stopped did not fail. */
+export function markOf(state: SessionState): 'running' | 'failed' | 'idle' {
+  if (state.turn) return 'running';
+  const outcome = state.last_outcome ?? 'ok';
+  return outcome === 'ok' || outcome === 'cancelled' ? 'idle' : 'failed';
+}
+
+/** The turns that ran in `list` and do not run any more after `states`. */
+export function ended(list: SessionList, states: readonly SessionState[]): { state: SessionState; turn: RunningTurn }[] {
+  return states.flatMap((state) => {
+    const turn = list.sessions.get(state.session)?.turn;
+    return turn && turn.turn !== state.turn?.turn ? [{ state, turn }] : [];
+  });
 }
 
 /**

@@ -53,8 +53,6 @@ export interface StatusRow {
   time: string;
   state: string;
   detail: string;
-  attempt: number | null;
-  max_attempts: number | null;
 }
 
 /** The agent's own final result, when it says something that the prose did not. */

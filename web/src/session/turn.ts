@@ -86,27 +86,16 @@ function applyOutput(draft: Draft, event: EventRecord & { kind: 'tool_result' })
 }
 
 function statusRow(event: EventRecord & { kind: 'status' }): StatusRow {
-  const fields = event as unknown as { attempt?: unknown; max_attempts?: unknown };
-  return {
-    kind: 'status',
-    seq: event.seq,
-    time: event.time,
-    state: asText(event.state),
-    detail: asText(event.detail),
-    attempt: asCount(fields.attempt),
-    max_attempts: asCount(fields.max_attempts),
-  };
+  return { kind: 'status', seq: event.seq, time: event.time, state: asText(event.state), detail: asText(event.detail) };
 }
 
 /** The agent's closing words repeat its last prose nearly always; they are shown only when they do not. */
 function applyResult(draft: Draft, event: EventRecord & { kind: 'result' }): void {
   const text = asText(event.result);
-  const is_error = event.is_error === true;
   const lastProse = draft.rows.findLast((row) => row.kind === 'prose');
   const repeats = lastProse?.kind === 'prose' && lastProse.text.trim() === text.trim();
-  if (repeats && !is_error) return;
-  if (text.trim() === '' && !is_error) return;
-  draft.rows.push({ kind: 'result', seq: event.seq, time: event.time, is_error, text: repeats ? '' : text });
+  if (repeats || text.trim() === '') return;
+  draft.rows.push({ kind: 'result', seq: event.seq, time: event.time, is_error: event.is_error === true, text });
 }
 
 function applyEnd(draft: Draft, event: EventRecord & { kind: 'turn_end' }): void {

@@ -2,11 +2,11 @@
 import type { Row } from './rows';
 
 /** Rows kept when the reader follows the newest. */
-export const FOLLOW_ROWS = 150;
+export const FOLLOW_ROWS = 100;
 /** Beyond this the stretch is cut back to `FOLLOW_ROWS`, at its far end. */
-export const DRAWN_ROWS_MAX = 400;
+export const DRAWN_ROWS_MAX = 240;
 /** Rows added when the reader comes near an end of the stretch. */
-export const STEP_ROWS = 60;
+export const STEP_ROWS = 30;
 
 /** Named by seqs, so that it stays where it is while pages arrive before it. */
 export interface Stretch {

@@ -240,6 +240,7 @@ export class FakeGateway {
     const person = this.#person(request);
     if (person === null) return fail(401, 'unauthorized');
     if (url.pathname === '/api/me') return answer(200, person);
+    if (url.pathname === '/api/presets') return answer(200, { presets: [{ label: 'Disk', prompt: 'Check the disks.' }] });
     const [, , , id = '', what] = url.pathname.split('/');
     const session = this.sessions.get(id);
     if (session === undefined) return fail(404, 'not_found');

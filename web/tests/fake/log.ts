@@ -1,7 +1,7 @@
 // The fake gateway's memory: sessions, their events, and turns that a script plays. In memory only; for tests of the
 // page against faults that a real gateway will not make on request.
 import { randomUUID } from 'node:crypto';
-import type { EventRecord, RunningTurn, SessionState } from '../../src/wire/types';
+import type { EventRecord, Outcome, RunningTurn, SessionState } from '../../src/wire/types';
 import { script, type Step } from './script.ts';
 
 export interface Accepted {
@@ -15,6 +15,7 @@ export class FakeSession {
   readonly keys = new Map<string, Accepted & { text: string }>();
   turn: RunningTurn | null = null;
   archived = false;
+  last_outcome: Outcome | null = null;
   readonly created = new Date().toISOString();
   #stop: (() => void) | null = null;
 
@@ -43,6 +44,7 @@ export class FakeSession {
       last_activity: this.events.at(-1)?.time ?? this.created,
       turn: this.turn,
       viewers,
+      ...(this.last_outcome === null ? {} : { last_outcome: this.last_outcome }),
       archived: this.archived,
     };
   }
@@ -81,17 +83,19 @@ export class FakeSession {
       };
     });
     this.add(turn, { kind: 'session', session_id: randomUUID() });
-    let outcome = 'ok';
+    let outcome: Outcome = 'ok';
     for (const step of steps) {
       if (step.wait_ms > 0) await Promise.race([new Promise((resolve) => setTimeout(resolve, step.wait_ms)), stop]);
       if (stopped) break;
       if (step.outcome !== undefined) outcome = step.outcome;
       else this.add(turn, step.body);
     }
+    if (stopped) outcome = 'cancelled';
     this.turn = null;
     this.#stop = null;
-    const end = { kind: 'turn_end', outcome: stopped ? 'cancelled' : outcome, exit_code: stopped ? null : outcome === 'ok' ? 0 : 1 };
-    this.add(turn, { ...end, duration_ms: Date.now() - started, ...(outcome === 'ok' && !stopped ? {} : {}) });
+    this.last_outcome = outcome;
+    const exit_code = outcome === 'ok' ? 0 : outcome === 'cancelled' ? null : 1;
+    this.add(turn, { kind: 'turn_end', outcome, exit_code, duration_ms: Date.now() - started });
   }
 
   /** Ends whatever runs, so that nothing is left behind. */

@@ -4,21 +4,23 @@
 //   [[fail]]       the turn fails       [[retry]]     the agent's API is overloaded for a while
 // Anything else is a short, ordinary turn.
 
+import type { Outcome } from '../../src/wire/types';
+
 export interface Step {
   wait_ms: number;
   body: object;
-  outcome?: string;
+  outcome?: Outcome;
 }
 
 export function* script(prompt: string): Generator<Step> {
   const pace_ms = Number(/\[\[pace:(\d+)\]\]/.exec(prompt)?.[1] ?? 30);
   for (const body of bodies(prompt)) {
-    if ('outcome' in body) yield { wait_ms: 0, body: {}, outcome: String(body.outcome) };
+    if ('outcome' in body) yield { wait_ms: 0, body: {}, outcome: body.outcome };
     else yield { wait_ms: pace_ms, body };
   }
 }
 
-function* bodies(prompt: string): Generator<object> {
+function* bodies(prompt: string): Generator<object | { outcome: Outcome }> {
   const events = Number(/\[\[events:(\d+)\]\]/.exec(prompt)?.[1] ?? 0);
   for (let n = 1; n <= events; n++) yield { kind: 'text', text: `Event ${n} of ${events}.` };
   if (prompt.includes('[[tools]]')) yield* tools();

@@ -74,6 +74,14 @@ describe('unread', () => {
 });
 
 describe('the list', () => {
+  it('marks what runs and what failed; a turn that was stopped did not fail', () => {
+    const turn = { turn: 't', by: 'ana', since: '2026-11-21T02:00:00.000Z' };
+    expect(lists.markOf(state({}))).toBe('idle');
+    expect(lists.markOf(state({ turn, last_outcome: 'error' }))).toBe('running');
+    for (const outcome of ['ok', 'cancelled'] as const) expect(lists.markOf(state({ last_outcome: outcome }))).toBe('idle');
+    for (const outcome of ['error', 'timeout', 'lost'] as const) expect(lists.markOf(state({ last_outcome: outcome }))).toBe('failed');
+  });
+
   it('has running sessions on top, then the latest activity', () => {
     const turn = { turn: 't', by: 'ben', since: '2026-11-21T00:10:00.000Z' };
     const list = lists.changed(lists.EMPTY_LIST, [
@@ -89,6 +97,15 @@ describe('the list', () => {
     list = lists.changed(lists.watching(list), [state({ session: 'b' })]);
     expect([...list.sessions.keys()].sort()).toEqual(['a', 'b']);
     expect([...lists.watchingLive(list).sessions.keys()]).toEqual(['b']);
+  });
+
+  it('tells which turns have ended, each once', () => {
+    const turn = { turn: 't1', by: 'ben', since: '2026-11-21T00:10:00.000Z' };
+    const running = lists.changed(lists.EMPTY_LIST, [state({ turn })]);
+    expect(lists.ended(running, [state({ turn })])).toEqual([]);
+    expect(lists.ended(running, [state({})]).map((each) => each.turn.turn)).toEqual(['t1']);
+    expect(lists.ended(running, [state({ turn: { ...turn, turn: 't2' } })]).map((each) => each.turn.turn)).toEqual(['t1']);
+    expect(lists.ended(lists.changed(running, [state({})]), [state({})])).toEqual([]);
   });
 
   it('is searched by title, id and people', () => {

@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { plain, spans } from '../../src/content/ansi';
 import { head, tail } from '../../src/content/clip';
+import { isTable } from '../../src/content/columns';
 import { diffLines } from '../../src/content/diff';
+import { nextStep } from '../../src/content/next';
 import { reveal, revealDirection } from '../../src/content/reveal';
 import { describe as describeTool } from '../../src/content/tools';
 
@@ -133,5 +135,28 @@ describe('tools', () => {
         expect([typeof view.verb, typeof view.subject, typeof view.note]).toEqual(['string', 'string', 'string']);
       }),
     );
+  });
+});
+
+describe('tables', () => {
+  it('are told from lines', () => {
+    for (const table of ['Filesystem  Size\n/dev/vda1   40G', '100G\t/var\n71G\t/var/log\n', '     1\tdaily\n     2\t', 'total 69G\n-rw-r-----  1 a\n-rw-r-----  1 b']) {
+      expect(isTable(table), table).toBe(true);
+    }
+    const wide = `a  b\nc  d\n${'x'.repeat(121)}`;
+    for (const lines of ['', 'one', 'Exit code 1\ntail: error writing: No space left on device', 'a  b', 'if x:\n    y\n    z', wide]) {
+      expect(isTable(lines), lines).toBe(false);
+    }
+  });
+});
+
+describe('what to do next', () => {
+  it('follows from what went wrong', () => {
+    expect(nextStep('turn timed out after 1800s')).toContain('BREAKGLASS_TURN_TIMEOUT_SECONDS');
+    expect(nextStep('the turn was lost: its supervisor died, or the machine restarted')).toContain('half done');
+    expect(nextStep('the agent could not be started: No such file')).toContain('installed');
+    expect(nextStep('API Error: 401 {"type":"authentication_error"}')).toContain('signed in');
+    expect(nextStep('claude: connect ECONNREFUSED 10.0.0.1:443')).toContain('cannot be reached');
+    expect(nextStep('exit 1')).toContain('send another prompt');
   });
 });

@@ -130,6 +130,8 @@ describe('turns', () => {
   it('do not say the same twice', () => {
     const result = { kind: 'result', is_error: false, result: 'All done.', duration_ms: 1 };
     expect(rowsOf(whole(logOf([[user(), text('All done.'), result, end()]]))).map((row) => row.kind)).toEqual(['prompt', 'prose', 'end']);
+    const failed = { ...result, is_error: true };
+    expect(rowsOf(whole(logOf([[user(), text('All done.'), failed, end('error')]]))).map((row) => row.kind)).toEqual(['prompt', 'prose', 'end']);
     expect(rowsOf(whole(logOf([[user(), text('Hm.'), result, end()]]))).map((row) => row.kind)).toEqual(['prompt', 'prose', 'result', 'end']);
   });
 });
