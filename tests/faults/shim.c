@@ -1,6 +1,7 @@
 /* Faults in front of libc (LD_PRELOAD), switched by files in the folder FAULT_SWITCHES:
  *   enospc  writing to files whose path has FAULT_ONLY in it fails with ENOSPC
  *   fsync   fsync and fdatasync of such files fail with EIO; what was written stays in the page cache
+ *   clock   holds a number of seconds, by which the wall clock is wrong; the clocks that only grow stay right
  * Removing or cutting files is always possible, as on a disk that is really full. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -8,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static int is_on(const char *fault) {
@@ -56,4 +59,19 @@ int fsync(int fd) {
 }
 int fdatasync(int fd) {
     return fails(fd, "fsync", EIO) ? -1 : NEXT(fdatasync)(fd);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = NEXT(clock_gettime)(clock, now);
+    const char *folder = getenv("FAULT_SWITCHES");
+    char path[4096], text[32] = "";
+    int saved = errno, fd;
+    if (result != 0 || !folder || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE)) return result;
+    snprintf(path, sizeof path, "%s/clock", folder);
+    if ((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0) {
+        if (read(fd, text, sizeof text - 1) > 0) now->tv_sec += atol(text);
+        close(fd);
+    }
+    errno = saved;
+    return result;
 }
