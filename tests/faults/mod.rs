@@ -14,3 +14,4 @@ mod native;
 mod network;
 mod processes;
 mod stress;
+mod upgrade;
