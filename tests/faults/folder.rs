@@ -182,6 +182,34 @@ async fn a_read_only_folder_is_refused_and_left_alone() {
     is_whole(scene).await;
 }
 
+/// The folder of one user, the gateway started by another.
+#[tokio::test]
+async fn an_unreadable_folder_is_refused_and_left_alone() {
+    let agent = FakeAgent::polite();
+    let scene = stopped(&agent).await;
+    let data = scene.gateway.data();
+    if !rustix::process::geteuid().is_root() {
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o000)).expect("our own folder");
+        is_refused(&scene.gateway, &[&data.display().to_string(), "Permission denied"]).await;
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("our own folder");
+        return is_whole(scene).await;
+    }
+    let before = contents(&data);
+    // Within reach of anybody: the data folder itself is what must not be.
+    let root = data.parent().expect("a folder");
+    fs::set_permissions(root, fs::Permissions::from_mode(0o755)).expect("our own folder");
+    let program = root.join("breakglass");
+    fs::copy(env!("CARGO_BIN_EXE_breakglass"), &program).expect("a temporary folder is writable");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).args(["serve", "--data"]);
+    let output = command.arg(&data).args(["--listen", "127.0.0.1:0"]).output().expect("`setpriv` is there");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(&data.display().to_string()) && stderr.contains("Permission denied"), "{stderr}");
+    assert!(contents(&data) == before, "something was touched");
+    is_whole(scene).await;
+}
+
 #[tokio::test]
 async fn a_data_folder_that_is_a_file_is_refused() {
     let gateway = Gateway::builder().start().await;

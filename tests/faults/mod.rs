@@ -2,6 +2,7 @@
 //! moment. Nothing that was accepted may be lost, nothing may be seen twice, and everything must say what is wrong.
 //! docs/reliability.md lists promise by promise what is tried here.
 
+mod adoption;
 mod burst;
 mod clock;
 mod descriptors;
@@ -14,4 +15,5 @@ mod native;
 mod network;
 mod processes;
 mod stress;
+mod torn;
 mod upgrade;
