@@ -33,7 +33,7 @@ const THREADS_MORE: u64 = 2;
 /// What it keeps for good once it has worked: the page caches of its six SQLite connections (`CACHE_KIB` in src/db), which
 /// fill up one after another, and some for prepared statements and what the allocator cannot give back. Measured after two
 /// minutes: 23 MiB.
-const MEMORY_MORE_BYTES: u64 = (6 * 4_000 << 10) + (10 << 20);
+const MEMORY_MORE_BYTES: u64 = ((6 * 4_000) << 10) + (10 << 20);
 
 pub(crate) struct Stage {
     pub(crate) gateway: Gateway,
