@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::agent::FakeAgent;
 use crate::support::scene::Scene;
-use crate::support::viewer::{Accepted, Viewer, new_key};
+use crate::support::viewer::{Accepted, Viewer, kinds, new_key};
 use crate::support::wait::eventually;
 
 /// SQLite's file format, section 4.1: a header of 32 bytes, then frames of 24 bytes and a page.
@@ -130,6 +130,79 @@ async fn a_log_cut_anywhere_holds_all_that_was_shown_before_and_a_whole_run_of_e
     println!("{count} cuts of a write-ahead file of {} bytes", recorded.wal.len());
 }
 
+impl Recorded {
+    /// Starts the gateway on the saved folder as a cut has left it; somebody who looks at the session from its beginning.
+    async fn start_after(&mut self, cut: impl FnOnce(&Path)) -> Viewer {
+        let data = self.scene.gateway.data();
+        fs::remove_dir_all(&data).expect("our own folder");
+        copy(&self.saved, &data);
+        cut(&data);
+        self.scene.gateway.restart().await;
+        let mut viewer = Viewer::connect(&self.scene.gateway).await;
+        viewer.attach(&self.scene.session, 0).await;
+        viewer
+    }
+
+    /// Ends it, when it has compressed all spools.
+    async fn stop(&mut self) {
+        let turns = self.scene.gateway.data().join("turns");
+        let is_plain = |turn: fs::DirEntry| turn.path().join("out").exists();
+        let are_compressed = || (!fs::read_dir(&turns).ok()?.flatten().any(is_plain)).then_some(());
+        eventually("the spools to be compressed", are_compressed).await;
+        self.scene.gateway.kill_9().await;
+        eventually("nothing to run", || self.scene.gateway.processes().is_empty().then_some(())).await;
+    }
+}
+
+fn texts(viewer: &Viewer, session: &str, turn: &str) -> Vec<String> {
+    let events = viewer.events_of(session, turn);
+    events.iter().filter(|event| event.kind() == "text").map(|event| event.text("text").to_owned()).collect()
+}
+
+/// What an agent says is not synced before its turn has ended: a power cut may take what the log has already.
+#[tokio::test]
+async fn a_spool_cut_anywhere_gives_no_event_twice_and_the_turn_one_end() {
+    let mut recorded = recorded().await;
+    let session = recorded.scene.session.clone();
+    let turn = recorded.third.1.turn.clone();
+    let spool = Path::new("turns").join(format!("{turn}.1"));
+    let out = fs::read(recorded.saved.join(&spool).join("out")).expect("it is not archived yet");
+    let lines: Vec<&[u8]> = out.split_inclusive(|byte| *byte == b'\n').collect();
+    assert_eq!(lines.len(), 5, "init, three texts, a result");
+    let mut ends = lines.iter().scan(0, |end, line| {
+        *end += line.len();
+        Some(*end)
+    });
+    let three = ends.nth(3).expect("the line of the third text");
+    let one = lines[0].len() + lines[1].len();
+    for cut in [0, 1, lines[0].len(), one, one + 10, three - 1, three, out.len() - 1, out.len()] {
+        let mut viewer = recorded
+            .start_after(|data| {
+                let spool = data.join(&spool);
+                fs::remove_file(spool.join("exit.json")).expect("the turn had ended");
+                fs::write(spool.join("out"), &out[..cut]).expect("our own file");
+            })
+            .await;
+        let end = viewer.turn_end(&session, &turn).await;
+        assert_eq!(end.text("outcome"), "lost", "cut at {cut}");
+        let mut wanted = vec!["user", "session", "text", "text", "text", "result", "error", "turn_end"];
+        // Without its newline the last line was not whole.
+        wanted.drain(if cut < three {
+            4..6
+        } else if cut < out.len() {
+            5..6
+        } else {
+            0..0
+        });
+        assert_eq!(kinds(&viewer.events_of(&session, &turn)), wanted, "cut at {cut}");
+        let (log, before) = (viewer.whole_log(&session), recorded.scene.viewer.whole_log(&session));
+        assert_eq!(log[..before.len()], before, "cut at {cut}: what was shown has changed");
+        recorded.stop().await;
+    }
+    let log = recorded.scene.gateway.log();
+    assert!(!log.contains("stays uncompressed"), "{log}");
+}
+
 /// The gateway itself, on what a power cut in the third turn leaves of its folder.
 #[tokio::test]
 async fn a_gateway_starts_clean_on_a_log_cut_anywhere_and_the_broken_turn_is_whole() {
@@ -138,13 +211,8 @@ async fn a_gateway_starts_clean_on_a_log_cut_anywhere_and_the_broken_turn_is_who
     let cuts: Vec<usize> = cuts(&recorded.wal).filter(|cut| *cut >= recorded.quiet_bytes).collect();
     let (key, accepted) = recorded.third.clone();
     for cut in cuts.iter().step_by(cuts.len().div_ceil(STARTS)) {
-        let data = recorded.scene.gateway.data();
-        fs::remove_dir_all(&data).expect("our own folder");
-        copy(&recorded.saved, &data);
-        fs::write(wal_path(&data), &recorded.wal[..*cut]).expect("our own file");
-        recorded.scene.gateway.restart().await;
-        let mut viewer = Viewer::connect(&recorded.scene.gateway).await;
-        viewer.attach(&session, 0).await;
+        let torn = recorded.wal[..*cut].to_vec();
+        let mut viewer = recorded.start_after(|data| fs::write(wal_path(data), torn).expect("our own file")).await;
         // Whoever has no answer asks again; whoever had one gets the same.
         let again = Accepted::read(&viewer.prompt_as(&session, "go on", &key).await);
         let shown = recorded.seen.iter().rfind(|(bytes, _)| bytes <= cut).map_or(0, |(_, seq)| *seq);
@@ -153,16 +221,12 @@ async fn a_gateway_starts_clean_on_a_log_cut_anywhere_and_the_broken_turn_is_who
         }
         let end = viewer.turn_end(&session, &again.turn).await;
         assert_eq!(end.text("outcome"), "ok", "cut at {cut}: {:#?}", viewer.whole_log(&session));
-        let events = viewer.events_of(&session, &again.turn);
-        let texts: Vec<&str> =
-            events.iter().filter(|event| event.kind() == "text").map(|event| event.text("text")).collect();
-        assert_eq!(texts, ["one", "two", "three"], "cut at {cut}");
+        assert_eq!(texts(&viewer, &session, &again.turn), ["one", "two", "three"], "cut at {cut}");
         let log = viewer.whole_log(&session);
         let before = recorded.scene.viewer.whole_log(&session);
         let shown = usize::try_from(shown).expect("small");
         assert_eq!(log[..shown], before[..shown], "cut at {cut}: what was shown has changed");
-        recorded.scene.gateway.kill_9().await;
-        eventually("nothing to run", || recorded.scene.gateway.processes().is_empty().then_some(())).await;
+        recorded.stop().await;
     }
     assert!(!recorded.agent.calls().is_empty());
 }
