@@ -92,6 +92,16 @@ fn cuts(wal: &[u8]) -> impl Iterator<Item = usize> {
     [0, 20].into_iter().chain(frames.flat_map(within)).filter(move |cut| *cut <= length)
 }
 
+/// Everything that may be left of a file, by where it is torn, in order: cut there, or with a frame that never was written
+/// although later ones were.
+fn torn(wal: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> {
+    cuts(wal).flat_map(|cut| {
+        let is_frame = cut >= WAL_HEADER && (cut - WAL_HEADER).is_multiple_of(FRAME) && cut < wal.len();
+        let dropped = is_frame.then(|| [&wal[..cut], &[0; FRAME], &wal[cut + FRAME..]].concat());
+        [Some(wal[..cut].to_vec()), dropped].into_iter().flatten().map(move |wal| (cut, wal))
+    })
+}
+
 /// The events that are in a database, when it has any.
 fn events(database: &Path) -> Vec<String> {
     let log = rusqlite::Connection::open(database).expect("it opens");
@@ -105,29 +115,29 @@ fn events(database: &Path) -> Vec<String> {
 
 /// With the judge's own eyes: the file, opened by SQLite alone.
 #[tokio::test]
-async fn a_log_cut_anywhere_holds_all_that_was_shown_before_and_a_whole_run_of_events() {
+async fn a_log_torn_anywhere_holds_all_that_was_shown_before_and_a_whole_run_of_events() {
     let recorded = recorded().await;
     let whole = events(&recorded.saved.join("breakglass.db"));
     assert!(whole.len() >= 18, "{whole:#?}");
     let dir = tempfile::TempDir::new().expect("a temporary folder can be made");
     let database = dir.path().join("breakglass.db");
     let (mut last, mut count) = (0, 0);
-    for cut in cuts(&recorded.wal) {
+    for (cut, wal) in torn(&recorded.wal) {
         for old in fs::read_dir(dir.path()).expect("our own folder").flatten() {
             fs::remove_file(old.path()).expect("our own file");
         }
         fs::copy(recorded.scene.gateway.data().join("breakglass.db"), &database).expect("our own file");
-        fs::write(wal_path(dir.path()), &recorded.wal[..cut]).expect("our own file");
+        fs::write(wal_path(dir.path()), wal).expect("our own file");
         let found = events(&database);
         let shown = recorded.seen.iter().rfind(|(bytes, _)| *bytes <= cut).map_or(0, |(_, seq)| *seq);
-        assert!(found.len() as u64 >= shown, "cut at {cut}: {shown} events were shown, {} are there", found.len());
-        assert!(found.len() >= last, "cut at {cut}: fewer than with less of the file");
-        assert!(whole.starts_with(&found), "cut at {cut}: other events than those that were written");
+        assert!(found.len() as u64 >= shown, "torn at {cut}: {shown} events were shown, {} are there", found.len());
+        assert!(found.len() >= last, "torn at {cut}: fewer than with less of the file");
+        assert!(whole.starts_with(&found), "torn at {cut}: other events than those that were written");
         last = found.len();
         count += 1;
     }
     assert!(count > 50 && last == whole.len(), "{count} cuts, {last} events");
-    println!("{count} cuts of a write-ahead file of {} bytes", recorded.wal.len());
+    println!("{count} times torn: a write-ahead file of {} bytes", recorded.wal.len());
 }
 
 impl Recorded {
