@@ -3,6 +3,7 @@
 //! docs/reliability.md lists promise by promise what is tried here.
 
 mod adoption;
+mod broken_disk;
 mod burst;
 mod clock;
 mod descriptors;

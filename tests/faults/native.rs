@@ -75,7 +75,8 @@ impl Faults {
         Self { switches: TempDir::new().expect("a temporary folder can be made") }
     }
 
-    /// Puts the shim in front of a gateway's system calls. Only files with `only` in their path are touched.
+    /// Puts the shim in front of a gateway's system calls. Only files with `only` in their path are touched;
+    /// a `$` behind it means the end of the path.
     pub(crate) fn under(&self, settings: Builder, only: &str) -> Builder {
         settings
             .env("LD_PRELOAD", &NATIVE.shim.display().to_string())
@@ -83,7 +84,7 @@ impl Faults {
             .env("FAULT_ONLY", only)
     }
 
-    /// Begins a fault: `enospc` (nothing can be written) or `fsync` (nothing can be made durable).
+    /// Begins a fault: `enospc` (nothing can be written), `fsync` (nothing can be made durable) or `eio` (nothing can be read).
     pub(crate) fn begin(&self, fault: &str) {
         std::fs::write(self.switches.path().join(fault), "").expect("a temporary folder is writable");
     }
