@@ -145,16 +145,18 @@ impl Import<'_> {
         Evidence::Lost { loss: Loss::SupervisorDied, left: clean_up(self.place.turn_id).await }
     }
 
-    /// Imports every whole line that is there now.
+    /// Imports every whole line that is there now. While one chunk becomes durable the next is read and translated.
     async fn drain(&mut self, reader: &mut SpoolReader) -> std::io::Result<Result<(), Abandoned>> {
+        let (mut read, mut translated) = translate_next(reader)?;
         loop {
-            let chunk = reader.read(READ_BYTES_MAX)?;
-            if self.import(&chunk).await.is_err() || self.stopping.is_cancelled() {
+            let is_last = read.read_bytes == 0;
+            let ahead = async { if is_last { Ok(None) } else { translate_next(reader).map(Some) } };
+            let (imported, ahead) = tokio::join!(self.import(&read, translated), ahead);
+            if imported.is_err() || self.stopping.is_cancelled() {
                 return Ok(Err(Abandoned));
             }
-            if chunk.read_bytes == 0 {
-                return Ok(Ok(()));
-            }
+            let Some(ahead) = ahead? else { return Ok(Ok(())) };
+            (read, translated) = ahead;
         }
     }
 
@@ -168,17 +170,17 @@ impl Import<'_> {
         if self.drain(reader).await?.is_err() {
             return Ok(Err(Abandoned));
         }
-        Ok(self.import(&reader.rest()).await)
+        let rest = reader.rest();
+        Ok(self.import(&rest, Translated::of(&rest)).await)
     }
 
-    async fn import(&mut self, chunk: &Chunk) -> Result<(), Abandoned> {
+    async fn import(&mut self, chunk: &Chunk, translated: Translated) -> Result<(), Abandoned> {
         if chunk.skipped > 0 {
             tracing::warn!(turn.id = %self.place.turn_id, lines = chunk.skipped, "lines too long to translate were left out");
         }
         if chunk.lines.is_empty() && chunk.offset == self.position.spool_bytes {
             return Ok(());
         }
-        let translated = Translated::of(chunk);
         self.position.began |= translated.began;
         self.position.result_is_error = translated.result_is_error.or(self.position.result_is_error);
         self.position.spool_bytes = chunk.offset;
@@ -190,6 +192,12 @@ impl Import<'_> {
         let events: Shared = translated.events.into();
         persist(self.stopping, || self.log.import(self.place, &events, progress)).await
     }
+}
+
+fn translate_next(reader: &mut SpoolReader) -> std::io::Result<(Chunk, Translated)> {
+    let read = reader.read(READ_BYTES_MAX)?;
+    let translated = Translated::of(&read);
+    Ok((read, translated))
 }
 
 /// Why a spool could not be followed.

@@ -97,12 +97,17 @@ async fn through_log(root: &Path, offer: Offer, how_long: Duration) -> Result<Wr
     let (mut events, mut took_us) = (0, Vec::new());
     match offer {
         Offer::Flood(size) => {
+            let mut next: Shared = prefill::texts(0, size as u64).into();
             while start.elapsed() < how_long {
-                // Encoding is the importing task's work in the gateway too, and counts.
-                let begun = Instant::now();
-                import(&log, places[0], &prefill::texts(events, size as u64).into()).await?;
-                took_us.push(us(begun));
                 events += size as u64;
+                // Encoding is the importing task's work in the gateway too, and counts; there too it is done while the
+                // events before become durable.
+                let begun = Instant::now();
+                let import = async { import(&log, places[0], &next).await.map(|()| us(begun)) };
+                let encode = async { prefill::texts(events, size as u64).into() };
+                let (imported, encoded) = tokio::join!(import, encode);
+                took_us.push(imported?);
+                next = encoded;
             }
         }
         Offer::Paced => {
@@ -196,8 +201,8 @@ mod raw {
         let now = now_ms();
         for session in 1..=SESSIONS {
             connection.execute(
-                "INSERT INTO sessions (key, id, title, created_ms, created_by, agent, model, last_activity_ms)
-                 VALUES (?1, ?2, '', ?3, 'bench', 'drill', 'sonnet', ?3)",
+                "INSERT INTO sessions (key, id, title, title_given, created_ms, created_by, agent, model, last_activity_ms)
+                 VALUES (?1, ?2, '', 0, ?3, 'bench', 'drill', 'sonnet', ?3)",
                 (session as i64, format!("session {session}"), now),
             )?;
             connection.execute(
