@@ -60,6 +60,11 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts it on what the folder holds. `token` of an earlier start, if it was not the first.
     pub(crate) fn start(root: &Path, token: Option<&str>) -> Result<Self> {
+        Self::start_with(root, token, &[])
+    }
+
+    /// The same, with more settings.
+    pub(crate) fn start_with(root: &Path, token: Option<&str>, settings: &[(&str, &str)]) -> Result<Self> {
         let agent = agent(root)?;
         let mut command = Command::new(program());
         let log = fs::File::options().create(true).append(true).open(root.join("gateway.log"))?;
@@ -72,7 +77,8 @@ impl Gateway {
         command
             .env("BREAKGLASS_DATA", data(root))
             .env("BREAKGLASS_LISTEN", "127.0.0.1:0")
-            .env("BREAKGLASS_CLAUDE", agent);
+            .env("BREAKGLASS_CLAUDE", agent)
+            .envs(settings.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let start = Instant::now();
         let child = cpu::spawn_on(cpu::SERVER_CORE, &mut command)?;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{Timespec, epoll};
 
 use crate::socket::{self, Opened, PATIENCE};
-use crate::wire::{self, Event, Frame, FrameReader};
+use crate::wire::{self, Event, Frame, FrameReader, ID_BYTES};
 
 /// What one read brings at most, bytes.
 const READ_BYTES: usize = 256 << 10;
@@ -38,11 +38,38 @@ pub(crate) struct Viewer {
     rest: Vec<u8>,
     reading: Reading,
     next_pace: Instant,
-    /// The newest seq that it has.
-    pub(crate) seq: u64,
+    /// What it has of each session.
+    seen: Vec<Seen>,
+    /// How many of its sessions it has caught up with.
+    caught_up: usize,
+}
+
+/// What a viewer has of one session.
+struct Seen {
+    session: [u8; ID_BYTES],
+    /// The newest seq.
+    seq: u64,
     /// The seq of the newest `turn_end`.
-    pub(crate) ended: Option<u64>,
-    pub(crate) is_caught_up: bool,
+    ended: Option<u64>,
+}
+
+/// The session's place among those that the viewer has seen; a new one begins at seq 0.
+fn place(seen: &mut Vec<Seen>, session: &[u8; ID_BYTES]) -> usize {
+    seen.iter().position(|one| one.session == *session).unwrap_or_else(|| {
+        seen.push(Seen { session: *session, seq: 0, ended: None });
+        seen.len() - 1
+    })
+}
+
+impl Viewer {
+    fn newest(&self) -> u64 {
+        self.seen.iter().map(|one| one.seq).max().unwrap_or(0)
+    }
+
+    /// Whether it saw the ends of the turns of so many sessions, each with this seq.
+    pub(crate) fn has_ended(&self, sessions: usize, seq: u64) -> bool {
+        self.seen.iter().filter(|one| one.ended == Some(seq)).count() == sessions
+    }
 }
 
 /// All connections.
@@ -77,13 +104,20 @@ impl Load {
 
     /// So many viewers of one session of a gateway, all caught up.
     pub(crate) fn attach(address: SocketAddr, token: &str, session: &str, count: usize) -> Result<Self> {
+        Self::attach_each(address, token, &vec![vec![session]; count])
+    }
+
+    /// One viewer for each list of sessions, all caught up.
+    pub(crate) fn attach_each(address: SocketAddr, token: &str, lists: &[Vec<&str>]) -> Result<Self> {
         let mut load = Self::new()?;
-        for _ in 0..count {
+        for sessions in lists {
             let viewer = load.add(socket::open(address, token)?)?;
-            load.send(viewer, &format!(r#"{{"type":"attach","session":"{session}","after":0}}"#))?;
+            for session in sessions {
+                load.send(viewer, &format!(r#"{{"type":"attach","session":"{session}","after":0}}"#))?;
+            }
         }
-        load.run(PATIENCE, |_, _, _| {}, |load| load.viewers.iter().all(|viewer| viewer.is_caught_up))
-            .context("the viewers did not catch up")?;
+        let all = |load: &Self| load.viewers.iter().zip(lists).all(|(viewer, list)| viewer.caught_up == list.len());
+        load.run(PATIENCE, |_, _, _| {}, all).context("the viewers did not catch up")?;
         Ok(load)
     }
 
@@ -99,9 +133,8 @@ impl Load {
             rest: opened.head,
             reading: Reading::Freely,
             next_pace: Instant::now(),
-            seq: 0,
-            ended: None,
-            is_caught_up: false,
+            seen: Vec::new(),
+            caught_up: 0,
         });
         Ok(index)
     }
@@ -176,34 +209,35 @@ impl Load {
         ensure!(kept < READ_BYTES, "viewer {index}: a frame of more than {READ_BYTES} bytes");
         self.buffer[..kept].copy_from_slice(&viewer.rest);
         let read = match viewer.stream.read(&mut self.buffer[kept..kept + bytes_max]) {
-            Ok(0) => bail!("viewer {index} was cut off at seq {}", viewer.seq),
+            Ok(0) => bail!("viewer {index} was cut off at seq {}", viewer.newest()),
             Ok(read) => read,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error).with_context(|| format!("viewer {index}")),
         };
         let now = now_ns();
-        let (mut seq, mut trouble, mut pings, deliveries) = (viewer.seq, None, 0, &mut self.deliveries);
-        let (ended, is_caught_up) = (&mut viewer.ended, &mut viewer.is_caught_up);
+        let (mut trouble, mut pings, deliveries) = (None, 0, &mut self.deliveries);
+        let (seen, caught_up) = (&mut viewer.seen, &mut viewer.caught_up);
         let bytes = &self.buffer[..kept + read];
         let used = viewer.frames.read(bytes, &mut |frame| match frame {
             Frame::Event(event) => {
-                if event.seq != seq + 1 {
-                    trouble.get_or_insert_with(|| format!("seq {} came after {seq}", event.seq));
+                let place = place(seen, event.session);
+                let one = &mut seen[place];
+                if event.seq != one.seq + 1 {
+                    trouble.get_or_insert_with(|| format!("seq {} came after {}", event.seq, one.seq));
                 }
-                seq = event.seq;
+                one.seq = event.seq;
                 *deliveries += 1;
                 if event.is_turn_end() {
-                    *ended = Some(seq);
+                    one.ended = Some(event.seq);
                 }
                 on_event(index, &event, now);
             }
-            Frame::Other(text) if text.starts_with(r#"{"type":"caught_up""#) => *is_caught_up = true,
+            Frame::Other(text) if text.starts_with(r#"{"type":"caught_up""#) => *caught_up += 1,
             Frame::Other(text) if text.starts_with(r#"{"type":"error""#) => trouble = Some(text.to_owned()),
             Frame::Other(_) => {}
             Frame::Ping => pings += 1,
             Frame::Close(code) => trouble = Some(format!("closed with {code}")),
         });
-        viewer.seq = seq;
         viewer.rest.clear();
         viewer.rest.extend_from_slice(&bytes[used..]);
         if let Some(trouble) = trouble {
@@ -217,12 +251,12 @@ impl Load {
 
     /// Whether every viewer saw the turn's end, with this seq.
     pub(crate) fn all_ended_at(&self, seq: u64) -> bool {
-        self.viewers.iter().all(|viewer| viewer.ended == Some(seq))
+        self.viewers.iter().all(|viewer| viewer.has_ended(1, seq))
     }
 
     fn standing(&self) -> String {
-        let seqs = self.viewers.iter().map(|viewer| viewer.seq);
-        let ended = self.viewers.iter().filter(|viewer| viewer.ended.is_some()).count();
+        let seqs = self.viewers.iter().map(Viewer::newest);
+        let ended = self.viewers.iter().filter(|viewer| viewer.seen.iter().any(|one| one.ended.is_some())).count();
         format!(
             "{} viewers stand between seq {} and {}, {ended} saw the turn's end",
             self.viewers.len(),

@@ -34,10 +34,12 @@ use runs::Options;
 /// A bench: its name and what it does.
 type Bench = (&'static str, fn(&Options) -> Result<()>);
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 9] = [
     ("latency", runs::latency::run),
     ("fanout", runs::fanout::run),
+    ("multiplex", runs::multiplex::run),
     ("replay", runs::replay::run),
+    ("ways", runs::ways::run),
     ("idle", runs::idle::run),
     ("writer", runs::writer::run),
     ("slow", runs::slow::run),

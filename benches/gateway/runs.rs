@@ -3,9 +3,11 @@
 pub(crate) mod fanout;
 pub(crate) mod idle;
 pub(crate) mod latency;
+pub(crate) mod multiplex;
 pub(crate) mod replay;
 pub(crate) mod slow;
 pub(crate) mod start;
+pub(crate) mod ways;
 pub(crate) mod writer;
 
 /// How much to do.

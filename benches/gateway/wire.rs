@@ -3,8 +3,10 @@
 
 /// An event's frame begins with this, and the session's id follows.
 const EVENT_START: &[u8] = br#"{"type":"event","session":""#;
+/// A session's id, as text.
+pub(crate) const ID_BYTES: usize = 36;
 /// Where the seq's digits stand: behind the id and `","seq":`.
-const SEQ_AT: usize = EVENT_START.len() + 36 + 8;
+const SEQ_AT: usize = EVENT_START.len() + ID_BYTES + 8;
 /// From the end of the seq to the kind: `,"time":"` and 24, `","turn":"` and 36, `","kind":"`.
 const KIND_BEHIND_SEQ: usize = 9 + 24 + 10 + 36 + 10;
 /// So much of an event is looked at, bytes: envelope, kind, and a stamp at the beginning of its text.
@@ -12,6 +14,7 @@ const LOOK_BYTES: usize = 280;
 
 /// The beginning of an event's frame.
 pub(crate) struct Event<'a> {
+    pub(crate) session: &'a [u8; ID_BYTES],
     pub(crate) seq: u64,
     behind_seq: &'a [u8],
 }
@@ -24,7 +27,8 @@ impl<'a> Event<'a> {
             seq = seq.wrapping_mul(10) + u64::from(digit - b'0');
             at += 1;
         }
-        (at > 0).then_some(Self { seq, behind_seq: &digits[at..] })
+        let session = payload.get(EVENT_START.len()..)?.first_chunk()?;
+        (at > 0).then_some(Self { session, seq, behind_seq: &digits[at..] })
     }
 
     fn kind_on(&self) -> &'a [u8] {

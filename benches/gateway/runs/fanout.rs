@@ -18,10 +18,10 @@ const TEXT_BYTES: usize = 110;
 const CASES: [(usize, u64); 3] = [(10, 300_000), (100, 60_000), (1_000, 8_000)];
 
 /// What one run cost.
-struct Cost {
-    deliveries: f64,
-    cpu_s: f64,
-    wall_s: f64,
+pub(super) struct Cost {
+    pub(super) deliveries: f64,
+    pub(super) cpu_s: f64,
+    pub(super) wall_s: f64,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn through_reference(flow: Flow, viewers: usize) -> Result<Cost> {
+pub(super) fn through_reference(flow: Flow, viewers: usize) -> Result<Cost> {
     let reference = Reference::broadcast()?;
     let load = Load::connect(reference.viewers, viewers)?;
     quiet(reference.pid())?;

@@ -19,9 +19,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Replays in each round: one of 10,000 events takes some milliseconds.
 const REPLAYS: usize = 5;
 
-struct Replay {
-    events_per_s: f64,
-    first_ms: f64,
+pub(super) struct Replay {
+    pub(super) events_per_s: f64,
+    pub(super) first_ms: f64,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -71,7 +71,7 @@ fn from_rows(address: SocketAddr, events: u64) -> Result<Replay> {
     measure(load, "go", events)
 }
 
-fn from_gateway(gateway: &Gateway, session: &str, events: u64) -> Result<Replay> {
+pub(super) fn from_gateway(gateway: &Gateway, session: &str, events: u64) -> Result<Replay> {
     let mut load = Load::new()?;
     load.add(socket::open(gateway.address, &gateway.token)?)?;
     measure(load, &format!(r#"{{"type":"attach","session":"{session}","after":0}}"#), events)

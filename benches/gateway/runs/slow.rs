@@ -73,7 +73,7 @@ fn pass(gateway: &Gateway, flow: Flow, slow: &[Reading]) -> Result<Pass> {
                 waits_ms.push(now_ns.saturating_sub(stamp_ns) as f64 / 1e6);
             }
         },
-        |load| load.viewers[..VIEWERS].iter().all(|viewer| viewer.ended == Some(flow.turn_events())),
+        |load| load.viewers[..VIEWERS].iter().all(|viewer| viewer.has_ended(1, flow.turn_events())),
     )
     .context("a viewer misses events")?;
     let grown_kib = cpu::resident_kib(gateway.pid())? as f64 - before;

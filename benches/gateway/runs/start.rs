@@ -33,16 +33,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             kib.push(cpu::resident_kib(gateway.pid())? as f64);
             token = Some(gateway.token.clone());
         }
+        let list_ms = list(root.path(), token.as_deref(), options.rounds)?;
         rows.push([
             sessions.to_string(),
             (sessions as u64 * events_each).to_string(),
             format!("{:.0}", median(line_ms)),
             format!("{:.0}", median(ready_ms)),
             format!("{:.1}", median(kib) / 1024.0),
+            format!("{list_ms:.1}"),
         ]);
     }
     println!("from the process's start; the reference is the empty folder:\n");
-    table(["sessions", "events", "sign-in line ms", "`/readyz` answered ms", "resident MiB"], &rows);
+    table(
+        ["sessions", "events", "sign-in line ms", "`/readyz` answered ms", "resident MiB", "first page of sessions ms"],
+        &rows,
+    );
     Ok(())
 }
 
@@ -55,10 +60,28 @@ fn start(root: &Path, token: Option<&str>) -> Result<(Gateway, f64)> {
     Ok((gateway, took_ms))
 }
 
+/// How long the first page of the list takes.
+fn list(root: &Path, token: Option<&str>, rounds: usize) -> Result<f64> {
+    let gateway = Gateway::start(root, token)?;
+    let mut took_ms = Vec::new();
+    for _ in 0..=rounds {
+        let start = Instant::now();
+        let answer = ask(gateway.address, "/api/sessions", &format!("Authorization: Bearer {}\r\n", gateway.token))?;
+        took_ms.push(start.elapsed().as_secs_f64() * 1e3);
+        ensure!(answer.starts_with("HTTP/1.1 200"), "no list: {answer}");
+    }
+    // The first one warms up.
+    Ok(median(took_ms.into_iter().skip(1)))
+}
+
 fn get(address: SocketAddr, path: &str) -> Result<String> {
+    ask(address, path, "")
+}
+
+fn ask(address: SocketAddr, path: &str, headers: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
