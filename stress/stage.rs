@@ -30,10 +30,6 @@ const CALM: Duration = Duration::from_secs(25);
 /// How much more than at its start the gateway may hold when everybody has gone.
 const FILES_MORE: u64 = 2;
 const THREADS_MORE: u64 = 2;
-/// What it keeps for good once it has worked: the page caches of its six SQLite connections (`CACHE_KIB` in src/db), which
-/// fill up one after another, and some for prepared statements and what the allocator cannot give back. Measured after two
-/// minutes: 23 MiB.
-const MEMORY_MORE_BYTES: u64 = ((6 * 4_000) << 10) + (10 << 20);
 
 pub(crate) struct Stage {
     pub(crate) gateway: Gateway,
@@ -179,20 +175,20 @@ impl Stage {
         })
     }
 
-    /// Files and threads go back to where they were before anybody came, and memory to what it keeps for good; what the
-    /// gateway holds then. The allocator gives back what was freed (see `gateway.rs`), so what is missing is held by somebody.
-    pub(crate) async fn calm(&self) -> Result<Usage> {
+    /// Files and threads go back to where they were before anybody came, and memory to `memory_max_bytes`; what the gateway
+    /// holds then. The allocator gives back what was freed (see `gateway.rs`), as far as it can.
+    pub(crate) async fn calm(&self, memory_max_bytes: u64) -> Result<Usage> {
         let deadline = Instant::now() + CALM;
         loop {
             let now = self.gateway.usage()?;
             let calm = now.files <= self.fresh.files + FILES_MORE
                 && now.threads <= self.fresh.threads + THREADS_MORE
-                && now.memory_bytes <= self.fresh.memory_bytes + MEMORY_MORE_BYTES;
+                && now.memory_bytes <= memory_max_bytes;
             if calm {
                 return Ok(now);
             }
             if Instant::now() > deadline {
-                bail!("the gateway holds more than before: {:?}, then {now:?}", self.fresh);
+                bail!("the gateway holds {now:?}, was {:?}, may take {memory_max_bytes} bytes", self.fresh);
             }
             sleep(Duration::from_millis(100)).await;
         }
