@@ -1,7 +1,9 @@
 //! The commands: one file each. Here: what they have in common, and how each ends.
 
+mod access;
 mod attach;
 mod data_dir;
+mod doctor;
 mod draft;
 mod export;
 mod harmless;
@@ -17,6 +19,7 @@ mod token;
 mod transcript;
 mod view;
 mod words;
+mod workspaces;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -52,9 +55,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway (also when no command is given)
+    #[command(after_help = limits())]
     Serve(Settings),
     /// Make, list and revoke the tokens that people sign in with; works while the gateway runs
     Token(token::TokenArgs),
+    /// Show who came and what they did, the newest first; works while the gateway runs
+    Access(access::AccessArgs),
     /// List the sessions of a gateway, latest activity first; `sessions new` makes one
     Sessions(sessions::SessionsArgs),
     /// Show a session: what was, and then what happens, live
@@ -65,8 +71,28 @@ enum Command {
     Stop(stop::StopArgs),
     /// Take a session's whole log away, one JSON record a line
     Export(export::ExportArgs),
+    /// Say what a start with these settings would meet, and what to do about it
+    Doctor(Settings),
     /// Print the JSON Schema of the wire protocol
     Schema,
+}
+
+/// The limits that no setting changes, for the help: each is answered with its own error.
+fn limits() -> String {
+    use crate::http::{BODY_BYTES_MAX, BODY_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT};
+    use crate::protocol::{ATTACHED_MAX, FRAME_BYTES_MAX, PROMPT_BYTES_MAX, client::DEPTH_MAX};
+    let (head_s, body_s) = (HEAD_TIMEOUT.as_secs(), BODY_TIMEOUT.as_secs());
+    format!(
+        "Limits that are fixed:\n  \
+         attached sessions of one connection  {ATTACHED_MAX}\n  \
+         a prompt                             {PROMPT_BYTES_MAX} bytes\n  \
+         a frame                              {FRAME_BYTES_MAX} bytes\n  \
+         arrays and objects nested in JSON    {DEPTH_MAX}\n  \
+         the head of a request                {HEAD_BYTES_MAX} bytes, within {head_s} s\n  \
+         the body of a request                {BODY_BYTES_MAX} bytes, within {body_s} s\n  \
+         a connection that asks nothing       cut after {head_s} s\n  \
+         requests over one WebSocket          200 a second in the long run, 1000 at once"
+    )
 }
 
 /// Why a command failed, with the status that it ends with.
@@ -104,6 +130,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Token(args) => {
             start_logging(&args.settings.log).and_then(|()| in_runtime(token::token(args))).map(|()| 0)
         }
+        Command::Access(args) => {
+            start_logging(&args.settings.log).and_then(|()| in_runtime(access::access(&args))).map(|()| 0)
+        }
+        Command::Doctor(settings) => doctor::doctor(&settings).map(|()| 0),
         Command::Schema => schema::schema().map(|()| 0),
         Command::Sessions(args) => in_client_runtime(sessions::sessions(args)),
         Command::Attach(args) => in_client_runtime(attach::attach(args)),

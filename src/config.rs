@@ -1,6 +1,8 @@
 //! Every setting, by flag or variable, read once and checked; nothing else reads the environment.
 
+mod agent;
 mod client;
+mod doors;
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -9,10 +11,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-pub use client::{ClientConfig, ClientSettings};
-
-use crate::agent::command as agent_command;
+use crate::mask::Masks;
 use crate::presets::{self, Preset};
+
+pub use agent::{AgentConfig, AgentSettings};
+pub use client::{ClientConfig, ClientSettings};
+pub use doors::{Cidr, DoorConfig, DoorLimits, DoorSettings, ProxyConfig, TlsFiles};
 
 /// The gateway's settings as they were given. One list for `--help`, for flags and for variables.
 #[derive(Debug, Clone, Args)]
@@ -51,6 +55,12 @@ pub struct Settings {
     /// What is logged on stderr, as in `info` or `breakglass=debug`
     #[arg(long, env = "BREAKGLASS_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
+    /// Who may come in.
+    #[command(flatten)]
+    pub doors: DoorSettings,
+    /// What the agent may do.
+    #[command(flatten)]
+    pub cage: AgentSettings,
 }
 
 /// The settings of commands that work beside a running gateway, in its data folder. They may stand anywhere in the line.
@@ -102,34 +112,6 @@ impl DataPaths {
     }
 }
 
-/// What the agents need to know.
-#[derive(Debug, Clone)]
-pub struct AgentConfig {
-    /// The name passed as `--agent`.
-    pub agent_name: String,
-    /// The program to look up for the `claude` agent.
-    pub claude: OsString,
-    /// What the agent's environment is made from: the gateway's own, less its settings.
-    pub environment: Vec<(OsString, OsString)>,
-    /// Where relative programs are looked up.
-    pub working_dir: PathBuf,
-}
-
-impl AgentConfig {
-    /// The `claude` program on this machine, looked up anew each time: it may be installed while the gateway runs.
-    ///
-    /// # Errors
-    /// Says where it was looked for and what to do.
-    pub fn find_claude(&self) -> Result<PathBuf, agent_command::NoAgent> {
-        agent_command::find_program(&self.claude, self.variable("PATH"), &self.working_dir)
-    }
-
-    /// A variable of the agent's environment.
-    pub fn variable(&self, name: &str) -> Option<&std::ffi::OsStr> {
-        self.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
-    }
-}
-
 /// The address that people use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
@@ -158,6 +140,10 @@ pub struct Config {
     pub turns_max: usize,
     /// The address that people use, when it is not the one that is listened on.
     pub public_url: Option<PublicUrl>,
+    /// Who may come in.
+    pub doors: DoorConfig,
+    /// What is cut out of what the agents say.
+    pub masks: Masks,
     /// Prompts to begin with.
     pub presets: Vec<Preset>,
 }
@@ -189,13 +175,15 @@ impl Settings {
         if self.claude.is_empty() {
             return Err(bad("--claude", "is empty; give a program's name or path".to_owned()));
         }
-        let environment = agent_command::environment(std::env::vars_os());
-        let agent =
-            AgentConfig { agent_name: self.agent.clone(), claude: self.claude.clone(), environment, working_dir };
+        let variables: Vec<_> = std::env::vars_os().collect();
+        let agent = self.cage.check(&self.agent, &self.claude, &variables, working_dir)?;
         let seconds = number("--turn-timeout-seconds", &self.turn_timeout_seconds, TURN_TIMEOUT_SECONDS_MAX)?;
         let turns_max = number("--max-concurrent-turns", &self.max_concurrent_turns, TURNS_MAX)?;
+        let listen = self.listen_address()?;
         Ok(Config {
-            listen: self.listen_address()?,
+            listen,
+            doors: self.doors.check(listen)?,
+            masks: self.cage.masks(&variables)?,
             data,
             sessions_dir,
             model: self.model.clone(),
@@ -203,7 +191,7 @@ impl Settings {
             turn_timeout: Duration::from_secs(seconds),
             turns_max: usize::try_from(turns_max).unwrap_or(usize::MAX),
             presets: self.read_presets()?,
-            public_url: self.public_url.as_deref().map(public_url).transpose()?,
+            public_url: self.public_url.as_deref().map(|text| public_url("--public-url", text)).transpose()?,
         })
     }
 
@@ -251,9 +239,9 @@ fn number(setting: &'static str, text: &str, max: u64) -> Result<u64, BadSetting
     }
 }
 
-fn public_url(text: &str) -> Result<PublicUrl, BadSetting> {
+fn public_url(setting: &'static str, text: &str) -> Result<PublicUrl, BadSetting> {
     let bad = || BadSetting {
-        setting: "--public-url",
+        setting,
         problem: format!("`{text}` is not an address like https://breakglass.example.org (no path)"),
     };
     let uri: hyper::Uri = text.parse().map_err(|_| bad())?;
@@ -298,11 +286,11 @@ mod tests {
 
     #[test]
     fn a_public_url_is_what_browsers_send() {
-        let url = public_url("https://Break.Example.org:443/").unwrap();
+        let url = public_url("--public-url", "https://Break.Example.org:443/").unwrap();
         assert_eq!((url.origin.as_str(), url.host.as_str()), ("https://break.example.org", "break.example.org"));
-        assert_eq!(public_url("http://h:8080").unwrap().host, "h:8080");
+        assert_eq!(public_url("--public-url", "http://h:8080").unwrap().host, "h:8080");
         for wrong in ["", "h", "ftp://h", "https://h/path", "https://u@h", "https://"] {
-            assert!(public_url(wrong).is_err(), "{wrong}");
+            assert!(public_url("--public-url", wrong).is_err(), "{wrong}");
         }
     }
 

@@ -5,6 +5,7 @@
 //! stand in `error.rs` alone. Knows nothing of how sessions or turns work.
 
 mod accept;
+mod access;
 mod api;
 mod assets;
 mod body;
@@ -14,8 +15,10 @@ mod error;
 mod events;
 mod export;
 mod health;
+mod places;
 mod socket;
 mod stream;
+mod tls;
 mod transcript;
 
 use std::sync::Arc;
@@ -25,8 +28,10 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, patch, post};
 use tower_http::compression::CompressionLayer;
 
-pub use accept::serve;
+pub use accept::{HEAD_BYTES_MAX, HEAD_TIMEOUT, Serving, serve};
+pub use body::{BODY_BYTES_MAX, BODY_TIMEOUT};
 pub use doors::Doors;
+pub use tls::{Tls, TlsError};
 
 use crate::presets::Preset;
 use crate::tasks::Tasks;
@@ -51,6 +56,7 @@ pub fn router(app: App) -> Router {
         .route("/login", post(api::login))
         .route("/logout", post(api::logout))
         .route("/me", get(api::me))
+        .route("/access", get(access::page))
         .route("/presets", get(api::presets))
         .route("/sessions", get(api::list).post(api::create))
         .route("/sessions/{id}", get(api::session).merge(patch(api::rename)))

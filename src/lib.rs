@@ -54,6 +54,8 @@
 //! | a viewer sees one run of seqs, caught up is said once | [`ws::Cursor`] |
 //! | bounded memory for each viewer, a frozen one delays nobody | [`ws`] |
 //! | at most one running turn, one `turn_end` for each `user` | [`session`] |
+//! | what people did is on record, and recording it makes nobody wait | [`access`] |
+//! | what is not a secret stays as the agent said it | [`mask`] |
 //! | a principal exists only behind a credential; doors ask for actions | [`auth`] |
 //!
 //! # What may use what
@@ -64,6 +66,7 @@
 //! reads the environment; only [`tasks`] starts tasks. The supervisor and the cage use neither SQLite nor HTTP. The log's
 //! face is narrow on purpose (append a batch, read a range, know and follow the head): another store could stand behind it.
 
+pub mod access;
 pub mod agent;
 pub mod auth;
 pub mod cli;
@@ -77,6 +80,7 @@ pub mod http;
 pub mod hub;
 pub mod ids;
 pub mod log;
+pub mod mask;
 pub mod presets;
 pub mod protocol;
 pub mod session;

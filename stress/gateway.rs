@@ -146,7 +146,7 @@ fn base(program: &Path, root: &Path, turns_max: usize) -> Command {
     command.env_clear().current_dir(root).stdin(Stdio::null());
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LANG", "C.UTF-8").env("HOME", root);
     // Reaches the agents too: by this their processes are known.
-    command.env("STRESS_ROOT", root);
+    command.env("STRESS_ROOT", root).env("BREAKGLASS_AGENT_ENV", "STRESS_ROOT").env("IS_SANDBOX", "1");
     command.env("BREAKGLASS_DATA", root.join("data")).env("BREAKGLASS_CLAUDE", "/nonexistent/claude");
     command.env("BREAKGLASS_MAX_CONCURRENT_TURNS", turns_max.to_string());
     command.env("BREAKGLASS_TURN_TIMEOUT_SECONDS", "20");

@@ -5,6 +5,8 @@ mod claude_direct;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod doors;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod real_claude;

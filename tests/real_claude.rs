@@ -209,3 +209,19 @@ async fn the_same_key_after_a_restart_asks_the_model_nothing() {
     scene.viewer.turn(&scene.session, "[[text:twice]]").await;
     assert_eq!(api.requests_for("once").len(), 1);
 }
+
+#[tokio::test]
+async fn the_programs_own_refusal_of_root_says_what_to_do() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let api = MockApi::start().await;
+    let settings = Gateway::builder().real_claude(&api).env("IS_SANDBOX", "0");
+    let mut scene = Scene::start(settings, "claude").await;
+    let events = scene.viewer.turn(&scene.session, "[[text:never]]").await;
+    let error = events.iter().find(|event| event.kind() == "error").expect("why").text("error");
+    for part in ["root/sudo privileges", "--agent-user", "IS_SANDBOX=1"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!((outcome(&events), api.requests_for("never").len()), ("error", 0));
+}

@@ -1,6 +1,6 @@
 //! The gateway, or a turn's supervisor, dies or restarts at the worst moments; nobody may miss or see double anything.
 
-use breakglass::turn::spool::{LaunchSpec, SPOOL_VERSION, SpoolDir};
+use breakglass::turn::spool::{CageSpec, LaunchSpec, SPOOL_VERSION, SpoolDir};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -286,6 +286,7 @@ async fn a_prompt_that_was_accepted_but_not_launched_runs_once_at_the_next_start
                 stdin: false,
                 workspace: scene.gateway.data().join("sessions").join(&scene.session),
                 timeout_ms: 60_000,
+                cage: CageSpec::default(),
             };
             dir.create(&spec, None).expect("the spool is written");
         }

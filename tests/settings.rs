@@ -63,3 +63,11 @@ fn secrets_and_hidden_commands_are_not_in_the_help() {
     let help = String::from_utf8_lossy(&help.stdout);
     assert!(!help.contains("supervise") && !help.contains("cage"), "{help}");
 }
+
+#[test]
+fn commands_beside_a_gateway_take_only_what_they_use() {
+    for command in ["token", "access"] {
+        let help = String::from_utf8(breakglass(&[command, "--help"], &[]).stdout).expect("UTF-8");
+        assert_eq!(variables(&help), ["BREAKGLASS_DATA", "BREAKGLASS_LOG"].map(str::to_owned).into(), "{command}");
+    }
+}

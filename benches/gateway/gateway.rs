@@ -78,6 +78,8 @@ impl Gateway {
             .env("BREAKGLASS_DATA", data(root))
             .env("BREAKGLASS_LISTEN", "127.0.0.1:0")
             .env("BREAKGLASS_CLAUDE", agent)
+            // It may run as root, which the agent's program refuses outside of a sandbox.
+            .env("IS_SANDBOX", "1")
             .envs(settings.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let start = Instant::now();

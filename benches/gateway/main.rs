@@ -56,6 +56,8 @@ cargo bench --bench gateway -- [NAME...] [--short] [--big] [--rounds N]
 names, all by default:";
 
 fn main() -> ExitCode {
+    // What is prepared here a gateway takes over, and it refuses data that others could have read.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.first().map(String::as_str) {
         Some("--reference") => reference::serve(&args[1..]),

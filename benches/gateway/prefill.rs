@@ -80,11 +80,12 @@ async fn fill_one(log: &Log, events: u64) -> Result<String> {
     while written < texts_wanted {
         let count = BATCH_EVENTS.min(texts_wanted - written);
         let batch = texts(written + 1, count).into();
-        let progress = Progress { spool_bytes: written, started: Some(place.session_id), result_is_error: None };
+        let progress =
+            Progress { spool_bytes: written, started: Some(place.session_id), result_is_error: None, masked: 0 };
         log.import(place, &batch, progress).await?;
         written += count;
     }
-    let end = TurnEnd { outcome: Outcome::Ok, exit_code: Some(0), duration_ms: 1, left: Vec::new() };
+    let end = TurnEnd { outcome: Outcome::Ok, exit_code: Some(0), duration_ms: 1, left: Vec::new(), masked: 0 };
     log.end_turn(place, &Arc::from(Vec::new()), end).await.context("cannot end a turn")?;
     Ok(place.session_id.to_string())
 }

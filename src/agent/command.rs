@@ -94,9 +94,39 @@ fn as_text(prompt: &str) -> String {
     format!("{guard}{prompt}")
 }
 
-/// The environment for the agent: everything but this gateway's own settings, which may hold secrets.
-pub fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
-    vars.filter(|(name, _)| !name.as_bytes().starts_with(OWN_PREFIX)).collect()
+/// What the agent gets of the gateway's environment: what a program needs to work, how to reach the network, and its own
+/// settings. `NAME*` is whatever begins so. Cloud credentials are handed on only when they are named.
+const ALLOWED: &[&str] = &[
+    "HOME",
+    "PATH",
+    "USER",
+    "LANG",
+    "LC_*",
+    "TZ",
+    "TERM",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "IS_SANDBOX",
+    "ANTHROPIC_*",
+    "CLAUDE_*",
+];
+
+/// The environment for the agent: `ALLOWED` and what the operator named, and never this gateway's own settings.
+pub fn environment(vars: impl Iterator<Item = (OsString, OsString)>, named: &[&str]) -> Vec<(OsString, OsString)> {
+    let fits = |name: &[u8], pattern: &&str| match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning.as_bytes()),
+        None => name == pattern.as_bytes(),
+    };
+    let allowed = |name: &[u8]| ALLOWED.iter().chain(named).any(|pattern| fits(name, pattern));
+    vars.filter(|(name, _)| allowed(name.as_bytes()) && !name.as_bytes().starts_with(OWN_PREFIX)).collect()
 }
 
 /// Why the agent's program cannot be started.

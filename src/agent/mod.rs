@@ -6,7 +6,7 @@
 pub mod command;
 mod extra;
 mod repair;
-mod start;
+pub mod start;
 pub mod translate;
 pub mod wire;
 

@@ -1,6 +1,7 @@
-//! What the agent's stderr says when it would not start because of its conversation (claude-cli.md section 2).
+//! What the agent's stderr says when it would not start: because of its conversation (claude-cli.md section 2), or because
+//! it runs as root (section 0).
 //!
-//! Owns the two phrases. Which way to go on then is for the turn to decide.
+//! Owns the phrases. Which way to go on then is for the turn to decide.
 
 /// Begins the agent's words for an unknown `--resume`, on stderr and in the errors of its result line.
 pub(super) const LOST_CONVERSATION: &str = "No conversation found with session ID";
@@ -24,4 +25,16 @@ pub fn start_problem(stderr: &str) -> Option<StartProblem> {
         }
         line.contains(LOST_CONVERSATION).then_some(StartProblem::ConversationLost)
     })
+}
+
+/// The agent's words for the permission flag in the hands of root.
+const ROOT_REFUSED: &str = "cannot be used with root/sudo privileges";
+
+/// What to do about an agent that refuses to work as root.
+pub const ROOT_WAY_OUT: &str = "give --agent-user with another user, or run breakglass as another user, or, if this machine is \
+     a sandbox that may be broken, set IS_SANDBOX=1";
+
+/// The way out of what the agent complained of on stderr, where people can do something about it.
+pub fn way_out(stderr: &str) -> Option<&'static str> {
+    stderr.contains(ROOT_REFUSED).then_some(ROOT_WAY_OUT)
 }

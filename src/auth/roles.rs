@@ -11,6 +11,8 @@ pub enum Action {
     Read,
     /// Take a whole history away.
     Export,
+    /// Read who came and what they did.
+    ReadAccess,
     /// Make a session.
     Create,
     /// Run a turn.
@@ -23,7 +25,8 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 6] = [Self::Read, Self::Export, Self::Create, Self::Prompt, Self::Cancel, Self::Rename];
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::Export, Self::ReadAccess, Self::Create, Self::Prompt, Self::Cancel, Self::Rename];
 }
 
 impl fmt::Display for Action {
@@ -31,6 +34,7 @@ impl fmt::Display for Action {
         f.write_str(match self {
             Self::Read => "read sessions",
             Self::Export => "export a session",
+            Self::ReadAccess => "read the access record",
             Self::Create => "create a session",
             Self::Prompt => "send a prompt",
             Self::Cancel => "stop a turn",
@@ -42,12 +46,13 @@ impl fmt::Display for Action {
 /// Whether the role may.
 pub const fn may(role: Role, action: Action) -> bool {
     match (role, action) {
-        (_, Action::Read) | (Role::Auditor, Action::Export) | (Role::Operator, _) => true,
+        (_, Action::Read) | (Role::Auditor, Action::Export | Action::ReadAccess) | (Role::Operator, _) => true,
         (Role::Viewer, _) | (Role::Auditor, _) => false,
     }
 }
 
-pub(super) const fn name(role: Role) -> &'static str {
+/// The role, as on the wire.
+pub const fn name(role: Role) -> &'static str {
     match role {
         Role::Viewer => "viewer",
         Role::Auditor => "auditor",
@@ -55,7 +60,8 @@ pub(super) const fn name(role: Role) -> &'static str {
     }
 }
 
-pub(super) fn parse(text: &str) -> Option<Role> {
+/// The role of that name.
+pub fn parse(text: &str) -> Option<Role> {
     [Role::Viewer, Role::Auditor, Role::Operator].into_iter().find(|role| name(*role) == text)
 }
 
@@ -67,7 +73,7 @@ mod tests {
     fn the_table_is_the_protocols() {
         let allowed = |role| Action::ALL.into_iter().filter(|action| may(role, *action)).collect::<Vec<_>>();
         assert_eq!(allowed(Role::Viewer), [Action::Read]);
-        assert_eq!(allowed(Role::Auditor), [Action::Read, Action::Export]);
+        assert_eq!(allowed(Role::Auditor), [Action::Read, Action::Export, Action::ReadAccess]);
         assert_eq!(allowed(Role::Operator), Action::ALL);
     }
 }

@@ -8,7 +8,8 @@ use std::fmt;
 use data_encoding::BASE32_DNSSEC as BASE32;
 use sha2::{Digest, Sha256};
 
-const PREFIX: &str = "bg_";
+/// What every credential of ours begins with.
+pub const PREFIX: &str = "bg_";
 const SECRET_BYTES: usize = 32;
 const CHECKSUM_CHARS: usize = 6;
 

@@ -3,7 +3,7 @@
 //! Order: settings, the folder's lock, the log, the port, turns that an earlier gateway left, then the door opens. A planned
 //! stop tells clients and leaves turns to their supervisors.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,21 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{EXIT_IO, Failure, data_dir};
+use super::{EXIT_IO, EXIT_USAGE, Failure, data_dir, workspaces};
+use crate::access::{self, Access};
 use crate::agent::AgentKind;
+use crate::agent::start::ROOT_WAY_OUT;
 use crate::auth::{Auth, Secret};
 use crate::config::{AgentConfig, Config, Settings};
 use crate::db::{Db, Health};
-use crate::http::{self, App, Doors};
+use crate::http::{self, App, Doors, Serving, Tls};
 use crate::hub::Hub;
 use crate::log::Log;
 use crate::protocol::server::AgentInfo;
 use crate::session::{Deps, Sessions};
 use crate::tasks::Tasks;
 use crate::turn::archive;
+use crate::turn::cgroup;
 use crate::turn::import::Folders;
 use crate::turn::run::Workshop;
 use crate::turn::spool::SpoolDir;
@@ -40,15 +43,24 @@ const BIND_AGAIN: Duration = Duration::from_millis(50);
 const OPEN_FILES_WANTED: u64 = 65_536;
 
 pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
-    let config = settings.check()?;
+    let agents_umask = data_dir::keep_private();
+    let mut config = settings.check()?;
+    config.agent.cage.umask = Some(agents_umask);
+    workspaces::check(&config).map_err(usage)?;
+    workspaces::make(&config).map_err(usage)?;
+    if let Some(folder) = &config.agent.cage.cgroup {
+        cgroup::prepare(folder, &config.agent.cage).map_err(|error| usage(format!("--agent-cgroup: {error}")))?;
+    }
+    let tls = config.doors.tls.clone().map(Tls::load).transpose().map_err(usage)?.map(Arc::new);
     // From here on a signal is a wish to stop, and not the end: whoever sees the link may send one.
-    let signals = Signals::listen()?;
-    data_dir::create(&config.data.root)?;
+    let signals = Signals::listen(tls.as_deref())?;
+    data_dir::create(&config.data)?;
     let _lock = data_dir::lock(&config.data.lock())?;
     raise_open_files();
     let db = Db::open(&config.data.database()).context("cannot open the log")?;
     let health = db.writer.health();
-    let auth = Auth::new(db.clone());
+    let auth = Auth::new(db.clone()).with_login_limits(config.doors.logins);
+    let (access, recorder) = access::open(db.clone());
     let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
     let listener = bind(config.listen).await;
     let listener =
@@ -65,13 +77,19 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let first = auth.first_token().await.context("cannot make the first token")?;
     let keeper = auth.clone();
     tasks.spawn_until_stop(async move { keeper.watch_withdrawals().await });
-    let app = app(&config, sessions, auth, &tasks, listening);
+    let uses = auth.clone();
+    tasks.spawn_until_stop(async move { uses.keep_uses().await });
+    tasks.spawn(recorder.run(tasks.stopping().clone()));
+    let (limits, last_uses) = (config.doors.limits, auth.clone());
+    let app = app(&config, sessions, auth, access, &tasks, listening);
     announce(&config, listening, first.as_ref()).context("cannot write to stdout")?;
-    tasks.spawn(http::serve(listener, http::router(app), tasks.clone()));
+    let router = http::router(app);
+    tasks.spawn(http::serve(Serving { listener, tls: tls.clone(), limits, router, tasks: tasks.clone() }));
 
-    let ended = wait_for_end(signals, health).await;
+    let ended = wait_for_end(signals, health, tls.as_deref()).await;
     tracing::info!("stopping: clients are told, turns go on under their supervisors");
     tasks.stop(STOP_TIMEOUT).await;
+    last_uses.flush_uses().await;
     ended
 }
 
@@ -79,11 +97,15 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
 async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     for _ in 1..BIND_TRIES {
         match TcpListener::bind(address).await {
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => tokio::time::sleep(BIND_AGAIN).await,
+            Err(error) if error.kind() == ErrorKind::AddrInUse => tokio::time::sleep(BIND_AGAIN).await,
             bound => return bound,
         }
     }
     TcpListener::bind(address).await
+}
+
+fn usage(error: impl std::fmt::Display) -> Failure {
+    Failure::new(EXIT_USAGE, error.to_string())
 }
 
 fn sessions(config: &Config, log: Log, tasks: &Tasks) -> Sessions {
@@ -92,6 +114,7 @@ fn sessions(config: &Config, log: Log, tasks: &Tasks) -> Sessions {
         log,
         agent: config.agent.clone(),
         folders,
+        masks: config.masks.clone(),
         timeout: config.turn_timeout,
         stopping: tasks.stopping().clone(),
     };
@@ -111,10 +134,11 @@ async fn leftovers(sessions: &Sessions, config: &Config) -> Result<Vec<SpoolDir>
     Ok(archive::ended_spools(&config.data.spools(), &unfinished))
 }
 
-fn app(config: &Config, sessions: Sessions, auth: Auth, tasks: &Tasks, listening: SocketAddr) -> App {
+fn app(config: &Config, sessions: Sessions, auth: Auth, access: Access, tasks: &Tasks, listening: SocketAddr) -> App {
     let agent = config.agent.clone();
-    let door = Door { sessions, auth, agents: Arc::new(move || agents(&agent)), stopping: tasks.stopping().clone() };
-    let doors = Arc::new(Doors::new(listening, config.public_url.as_ref()));
+    let agents = Arc::new(move || agents(&agent));
+    let door = Door { sessions, auth, access, agents, stopping: tasks.stopping().clone() };
+    let doors = Arc::new(Doors::new(listening, config.public_url.as_ref(), &config.doors));
     App { door, doors, tasks: tasks.clone(), presets: config.presets.clone().into() }
 }
 
@@ -133,17 +157,15 @@ fn announce(config: &Config, listening: SocketAddr, first: Option<&Secret>) -> s
     } else {
         listening
     };
-    let address = config.public_url.as_ref().map_or_else(|| format!("http://{reachable}"), |url| url.origin.clone());
+    let scheme = if config.doors.tls.is_some() { "https" } else { "http" };
+    let address =
+        config.public_url.as_ref().map_or_else(|| format!("{scheme}://{reachable}"), |url| url.origin.clone());
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} listens on {listening}, data in {}", crate::SERVER, config.data.root.display())?;
     if let Err(missing) = config.agent.find_claude() {
         writeln!(out, "The agent `claude` cannot run: {missing}")?;
-    } else if is_unsandboxed_root(&config.agent) {
-        writeln!(
-            out,
-            "The agent `claude` refuses to work as root: run breakglass as another user, or, if this machine is a sandbox that \
-             may be broken, set IS_SANDBOX=1"
-        )?;
+    } else if config.agent.is_unsandboxed_root() {
+        writeln!(out, "The agent `claude` refuses to work as root: {ROOT_WAY_OUT}")?;
     }
     match first {
         Some(token) => {
@@ -158,37 +180,59 @@ fn announce(config: &Config, listening: SocketAddr, first: Option<&Secret>) -> s
     out.flush()
 }
 
-/// The program's own rule (claude-cli.md section 0).
-fn is_unsandboxed_root(agent: &AgentConfig) -> bool {
-    let sandboxed = agent.variable("IS_SANDBOX").is_some_and(|value| value == "1");
-    rustix::process::geteuid().is_root() && !sandboxed && agent.variable("CLAUDE_CODE_BUBBLEWRAP").is_none()
-}
-
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    fn listen() -> Result<Self> {
+    /// A hang-up means something only where there is a certificate to be read again; elsewhere it stays what it was, for those
+    /// who start with nohup(1).
+    fn listen(tls: Option<&Tls>) -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: tls.map(|_| listen(SignalKind::hangup())).transpose()?,
+        })
     }
 }
 
 /// Waits for a signal, or for the log's disk to fail: then the next start finds out what was written.
-async fn wait_for_end(mut signals: Signals, mut health: watch::Receiver<Health>) -> Result<(), Failure> {
-    tokio::select! {
-        _ = signals.terminate.recv() => Ok(()),
-        _ = signals.interrupt.recv() => Ok(()),
-        broken = health.wait_for(|health| matches!(health, Health::Broken(_))) => {
-            let why = match broken.as_deref() {
-                Ok(Health::Broken(why)) => why.clone(),
-                _ => "its writer ended".to_owned(),
-            };
-            let message = format!("the log's disk failed: {why}; start again to find out what was written");
-            Err(Failure::new(EXIT_IO, message))
+async fn wait_for_end(
+    mut signals: Signals,
+    mut health: watch::Receiver<Health>,
+    tls: Option<&Tls>,
+) -> Result<(), Failure> {
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            () = hung_up(&mut signals.hangup) => tls.map_or((), reload),
+            broken = health.wait_for(|health| matches!(health, Health::Broken(_))) => {
+                let why = match broken.as_deref() {
+                    Ok(Health::Broken(why)) => why.clone(),
+                    _ => "its writer ended".to_owned(),
+                };
+                let message = format!("the log's disk failed: {why}; start again to find out what was written");
+                return Err(Failure::new(EXIT_IO, message));
+            }
         }
+    }
+}
+
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(hangup) => drop(hangup.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn reload(tls: &Tls) {
+    match tls.reload() {
+        Ok(()) => tracing::info!("the TLS certificate was read again"),
+        Err(error) => tracing::error!(%error, "the TLS certificate cannot be read again; the old one stays"),
     }
 }
 

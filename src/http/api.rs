@@ -2,15 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::body::{Asked, Fields, SessionPath};
-use super::credentials::Caller;
+use super::credentials::{Caller, From, refuse};
+use super::doors::CookieName;
 use super::error::HttpError;
-use crate::auth::{Action, LOGIN_MS, TokenError};
+use crate::access::{Visit, What};
+use crate::auth::{Action, TokenError};
 use crate::ids::{PromptKey, SessionId, TurnId};
 use crate::log::Patch;
 use crate::presets::Preset;
@@ -46,31 +48,43 @@ pub(super) struct Login {
 }
 
 /// Signs a browser in.
-pub(super) async fn login(State(app): State<App>, Fields(login): Fields<Login>) -> Result<Response, HttpError> {
-    sign_in(&app, &login.token).await
+pub(super) async fn login(
+    State(app): State<App>,
+    From(visit): From,
+    headers: HeaderMap,
+    Fields(login): Fields<Login>,
+) -> Result<Response, HttpError> {
+    sign_in(&app, visit, &headers, &login.token).await
 }
 
 /// An answer that carries the cookie of a new sign-in.
-pub(super) async fn sign_in(app: &App, token: &str) -> Result<Response, HttpError> {
-    let cookie = app.door.auth.sign_in(token).await.map_err(|error| match error {
+pub(super) async fn sign_in(app: &App, visit: Visit, headers: &HeaderMap, token: &str) -> Result<Response, HttpError> {
+    let signed_in = app.door.auth.sign_in(token).await.map_err(|error| match error {
         TokenError::Auth(error) => HttpError::from(error),
         other => HttpError::new(ErrorCode::Internal, other.to_string()),
     })?;
-    let Some(cookie) = cookie else {
-        let message = "this token does not count: it was mistyped, or revoked; `breakglass token add` makes a new one";
-        return Err(HttpError::new(ErrorCode::Unauthorized, message));
+    let Some((who, cookie)) = signed_in else {
+        let message = "this token does not count: it was mistyped, has expired, or was revoked; `breakglass token add` makes a new one";
+        return Err(refuse(app, &visit, message).await);
     };
-    Ok(with_cookie(app, cookie.expose(), LOGIN_MS / 1000))
+    app.door.access.record(who.from(visit).did(What::SignIn));
+    Ok(with_cookie(app, headers, cookie.expose(), app.door.auth.login_limits().absolute.as_secs()))
 }
 
 /// Signs a browser out, and closes what it has open.
-pub(super) async fn logout(State(app): State<App>, Caller(who): Caller) -> Result<Response, HttpError> {
+pub(super) async fn logout(
+    State(app): State<App>,
+    Caller(who): Caller,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
     app.door.auth.sign_out(&who).await?;
-    Ok(with_cookie(&app, "", 0))
+    app.door.access.record(who.did(What::SignOut));
+    Ok(with_cookie(&app, &headers, "", 0))
 }
 
-fn with_cookie(app: &App, value: &str, seconds: i64) -> Response {
-    let (name, secure) = (&app.doors.cookie, if app.doors.secure { "; Secure" } else { "" });
+fn with_cookie(app: &App, headers: &HeaderMap, value: &str, seconds: u64) -> Response {
+    let CookieName { name, secure } = app.doors.cookie(headers);
+    let secure = if secure { "; Secure" } else { "" };
     let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     match HeaderValue::from_str(&cookie) {
         Ok(cookie) => (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response(),
@@ -129,6 +143,7 @@ pub(super) async fn create(
 ) -> Result<Response, HttpError> {
     who.demand(Action::Create)?;
     let state = app.door.sessions.create(&who, create).await?;
+    app.door.access.record(who.did(What::Create).in_session(state.session));
     Ok((StatusCode::CREATED, Json(state)).into_response())
 }
 
@@ -158,8 +173,9 @@ pub(super) async fn rename(
 ) -> Result<Json<SessionState>, HttpError> {
     who.demand(Action::Rename)?;
     let patch = Patch { title: rename.title, archived: rename.archived };
-    let state = app.door.sessions.patch(id, patch).await?;
-    Ok(Json(state.ok_or(NoSession(id))?))
+    let state = app.door.sessions.patch(id, patch).await?.ok_or(NoSession(id))?;
+    app.door.access.record(who.did(What::Rename).in_session(id));
+    Ok(Json(state))
 }
 
 #[derive(Deserialize)]
@@ -180,7 +196,13 @@ pub(super) async fn prompt(
     who.demand(Action::Prompt)?;
     let live = app.door.sessions.open(id).await?;
     let key = body.key.unwrap_or_else(PromptKey::random);
-    let accepted = live.prompt(&who, body.text, key, body.model).await?;
+    let begun = app.door.access.begin(who.did(What::Prompt).in_session(id));
+    let accepted = live.prompt(&who, body.text, key, body.model).await;
+    begun.answered();
+    let accepted = accepted?;
+    if !accepted.duplicate {
+        app.door.access.record(who.did(What::Prompt).in_session(id).with_turn(accepted.turn));
+    }
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
@@ -205,6 +227,10 @@ pub(super) async fn cancel(
 ) -> Result<(StatusCode, Json<Cancelling>), HttpError> {
     who.demand(Action::Cancel)?;
     let live = app.door.sessions.open(session).await?;
-    let turn = live.cancel(&who, body.turn).await?;
+    let begun = app.door.access.begin(who.did(What::Cancel).in_session(session));
+    let turn = live.cancel(&who, body.turn).await;
+    begun.answered();
+    let turn = turn?;
+    app.door.access.record(who.did(What::Cancel).in_session(session).with_turn(turn));
     Ok((StatusCode::ACCEPTED, Json(Cancelling { session, turn })))
 }

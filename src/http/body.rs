@@ -17,11 +17,11 @@ use crate::protocol::server::ErrorCode;
 use crate::protocol::{PROMPT_BYTES_MAX, client};
 
 /// A prompt, six times as long when every byte is escaped, and the rest of its request.
-const BODY_BYTES_MAX: usize = PROMPT_BYTES_MAX * 6 + 4096;
+pub const BODY_BYTES_MAX: usize = PROMPT_BYTES_MAX * 6 + 4096;
 /// Of a body that is too large so much is read before the connection is cut.
 const DRAINED_BYTES_MAX: usize = 16 << 20;
 /// Time to read a body: a slow client is not waited for.
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A JSON object in the body; none at all is an empty one.
 pub(super) struct Fields<T>(pub T);
@@ -35,6 +35,9 @@ impl<T: DeserializeOwned> FromRequest<App> for Fields<T> {
         let bytes = reading.await.map_err(|_| HttpError::too_slow())??;
         if bytes.is_empty() {
             return client::read(serde_json::Map::new()).map(Self).map_err(bad);
+        }
+        if client::is_too_deep(&bytes) {
+            return Err(bad(client::TOO_DEEP.to_owned()));
         }
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(fields)) => client::read(fields).map(Self).map_err(bad),

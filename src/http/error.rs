@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::places::{Full, TooMuch};
 use crate::protocol::server::{ErrorBody, ErrorCode};
 use crate::ws::Refusal;
 
@@ -67,6 +68,29 @@ impl<E: Into<ErrorBody>> From<E> for HttpError {
         let body = error.into();
         Self { status: status(body.code), body: Box::new(body) }
     }
+}
+
+impl From<TooMuch> for HttpError {
+    fn from(error: TooMuch) -> Self {
+        let retry_after_ms = match error {
+            TooMuch::Requests { wait_ms, .. } => Some(wait_ms),
+            TooMuch::Connections(_) => None,
+        };
+        let body = ErrorBody { retry_after_ms, ..ErrorBody::new(ErrorCode::RateLimited, error.to_string()) };
+        Self { status: StatusCode::TOO_MANY_REQUESTS, body: Box::new(body) }
+    }
+}
+
+/// The whole answer to a connection that there is no place for; nothing that it sends is read.
+pub(super) fn full(error: Full) -> String {
+    let body = ErrorBody::new(ErrorCode::AtCapacity, error.to_string());
+    let body = serde_json::to_string(&Envelope { error: Box::new(body) }).unwrap_or_default();
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nretry-after: 1\r\n\
+         cache-control: no-store\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 impl From<Refusal> for HttpError {

@@ -9,6 +9,7 @@ use super::App;
 use super::body::{Asked, SessionPath};
 use super::credentials::Caller;
 use super::error::HttpError;
+use crate::access::What;
 use crate::auth::Action;
 use crate::ids::{Epoch, Seq};
 use crate::log::PageLimits;
@@ -54,6 +55,7 @@ pub(super) async fn page(
         (_, Some(before)) => log.records_before(live.key(), before, limits).await?,
         (after, None) => log.records_after(live.key(), after.unwrap_or(Seq::ZERO), limits).await?,
     };
+    app.door.access.record(who.did(What::Read).in_session(id));
     let body = format!(r#"{{"events":[{}],"head":{},"epoch":"{epoch}"}}"#, page.records.join(","), page.head);
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }

@@ -13,6 +13,7 @@ use super::App;
 use super::body::{Asked, SessionPath};
 use super::credentials::Caller;
 use super::error::HttpError;
+use crate::access::What;
 use crate::auth::Action;
 use crate::ids::Seq;
 use crate::log::{Log, PageLimits, SessionKey};
@@ -45,6 +46,7 @@ pub(super) async fn export(
     who.demand(Action::Export)?;
     let live = app.door.sessions.open(id).await?;
     let until = live.topic().head();
+    app.door.access.record(who.did(What::Export).in_session(id).saying(format!("{until} events")));
     tracing::info!(session.id = %id, by = who.name(), events = until.0, "an export begins");
     let lines = Lines { log: app.door.sessions.log().clone(), session: live.key(), after: Seq::ZERO, until };
     let name = format!("attachment; filename=\"breakglass-{id}.jsonl\"");

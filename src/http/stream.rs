@@ -16,7 +16,8 @@ use super::App;
 use super::body::{Asked, SessionPath};
 use super::credentials::Caller;
 use super::error::HttpError;
-use crate::auth::{Action, Principal};
+use crate::access::What;
+use crate::auth::{Action, Principal, Withdrawals};
 use crate::frames::Chunk;
 use crate::ids::{Epoch, Seq};
 use crate::log::PageLimits;
@@ -52,6 +53,7 @@ pub(super) async fn stream(
     if asked.epoch.is_some_and(|known| known != epoch) || after > head {
         return Err(epoch_changed(epoch, head).into());
     }
+    app.door.access.record(who.did(What::Attach).in_session(id));
     let follower = Follower {
         heads: live.topic().follow(),
         withdrawals: app.door.auth.withdrawals(),
@@ -59,6 +61,7 @@ pub(super) async fn stream(
         cursor: Cursor::new(after, head),
         app,
         live,
+        ends: who.ends_in().map(|left| tokio::time::Instant::now() + left),
         who,
     };
     let body = Body::from_stream(stream::unfold(follower, Follower::next).fuse());
@@ -80,9 +83,11 @@ struct Follower {
     app: App,
     live: Arc<Live>,
     who: Principal,
+    /// When the credential ends by itself.
+    ends: Option<tokio::time::Instant>,
     cursor: Cursor,
     heads: watch::Receiver<Seq>,
-    withdrawals: watch::Receiver<i64>,
+    withdrawals: watch::Receiver<Withdrawals>,
     _guard: PresenceGuard,
 }
 
@@ -105,13 +110,17 @@ impl Follower {
             tokio::select! {
                 moved = self.heads.changed() => moved.ok()?,
                 () = self.app.door.stopping.cancelled() => return None,
+                () = ended(self.ends) => return None,
                 withdrawn = self.withdrawals.changed() => {
                     withdrawn.ok()?;
                     if !self.app.door.auth.still_counts(&self.who).await.ok()? {
                         return None;
                     }
                 }
-                () = tokio::time::sleep(COMMENT_EVERY) => return Some((Ok(Bytes::from_static(b": still here\n\n")), self)),
+                () = tokio::time::sleep(COMMENT_EVERY) => {
+                    self.app.door.auth.note_use(&self.who);
+                    return Some((Ok(Bytes::from_static(b": still here\n\n")), self));
+                }
             }
         }
     }
@@ -140,6 +149,13 @@ impl Follower {
         let mut piece = Vec::new();
         write_events(&chunk, &mut piece);
         Some(piece.into())
+    }
+}
+
+async fn ended(ends: Option<tokio::time::Instant>) {
+    match ends {
+        Some(ends) => tokio::time::sleep_until(ends).await,
+        None => std::future::pending().await,
     }
 }
 

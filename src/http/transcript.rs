@@ -4,15 +4,16 @@
 
 use std::fmt::{self, Write};
 
-use axum::extract::{Form, FromRequestParts, Request, State};
+use axum::extract::{Form, FromRequest, FromRequestParts, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 
-use super::body::{Asked, SessionPath};
-use super::credentials::Caller;
+use super::body::{Asked, BODY_TIMEOUT, SessionPath};
+use super::credentials::{Caller, From};
 use super::error::HttpError;
 use super::{App, api};
+use crate::access::What;
 use crate::auth::Action;
 use crate::ids::{Seq, SessionId};
 use crate::log::PageLimits;
@@ -57,10 +58,13 @@ pub(super) async fn transcript(State(app): State<App>, request: Request) -> Resp
         let state = app.door.sessions.state(id).await?;
         let before = before.unwrap_or(Seq(u64::MAX));
         let page = app.door.sessions.log().records_before(live.key(), before, PAGE).await?;
+        app.door.access.record(caller.did(What::Read).in_session(id));
         Ok::<_, HttpError>(Html(render(&state, &page.records)).into_response())
     };
     let mut response = page.await.unwrap_or_else(IntoResponse::into_response);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // With `no-referrer` a browser would send the form with `Origin: null` (Fetch standard, "append a request Origin header").
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 
@@ -81,10 +85,20 @@ pub(super) struct SignIn {
 }
 
 /// What the form sends: signs in, and goes on to the session. Only to a session: a link must not lead people elsewhere.
-pub(super) async fn signed_in(State(app): State<App>, Form(form): Form<SignIn>) -> Result<Response, HttpError> {
+pub(super) async fn signed_in(
+    State(app): State<App>,
+    From(visit): From,
+    request: Request,
+) -> Result<Response, HttpError> {
+    let headers = request.headers().clone();
+    let reading = tokio::time::timeout(BODY_TIMEOUT, Form::<SignIn>::from_request(request, &app));
+    let Form(form) = reading
+        .await
+        .map_err(|_| HttpError::too_slow())?
+        .map_err(|error| HttpError::new(ErrorCode::BadRequest, error.body_text()))?;
     let session = form.next.strip_prefix("/sessions/").and_then(|id| id.parse::<SessionId>().ok());
     let session = session.ok_or_else(|| HttpError::new(ErrorCode::BadRequest, "`next`: must be a session's page"))?;
-    let mut response = api::sign_in(&app, &form.token).await?;
+    let mut response = api::sign_in(&app, visit, &headers, &form.token).await?;
     *response.status_mut() = StatusCode::SEE_OTHER;
     let there = HeaderValue::from_str(&format!("/sessions/{session}"));
     response.headers_mut().insert(header::LOCATION, there.unwrap_or(HeaderValue::from_static("/")));

@@ -94,6 +94,8 @@ pub struct Progress {
     pub started: Option<SessionId>,
     /// The newest `result`'s `is_error`, if there was one among these.
     pub result_is_error: Option<bool>,
+    /// How many secrets were cut out of these.
+    pub masked: u64,
 }
 
 /// A turn without its `turn_end`, found at the start.
@@ -243,9 +245,10 @@ impl Log {
         let events = events.clone();
         self.step(place, move |tx| {
             tx.prepare_cached(
-                "UPDATE turns SET spool_bytes = ?2, result_is_error = coalesce(?3, result_is_error) WHERE key = ?1",
+                "UPDATE turns SET spool_bytes = ?2, result_is_error = coalesce(?3, result_is_error), masked = masked + ?4
+                 WHERE key = ?1",
             )?
-            .execute((place.turn, progress.spool_bytes as i64, progress.result_is_error))?;
+            .execute((place.turn, progress.spool_bytes as i64, progress.result_is_error, progress.masked as i64))?;
             if let Some(conversation) = progress.started {
                 tx.prepare_cached("UPDATE sessions SET started = 1, conversation = ?2 WHERE key = ?1")?
                     .execute((place.session, conversation.to_string()))?;
@@ -303,17 +306,19 @@ impl Log {
         let (events, hub) = (events.clone(), self.hub.clone());
         let work = move |tx: &Transaction<'_>| {
             let now = WallMs::now().0;
-            let first = tx
-                .prepare_cached("UPDATE turns SET outcome = ?2, ended_ms = ?3 WHERE key = ?1 AND ended_ms IS NULL")?
-                .execute((place.turn, end.outcome.as_str(), now))?;
-            if first == 0 {
-                return Ok((None, HighWater::measure(tx)?));
-            }
+            let masked: Option<i64> = tx
+                .prepare_cached(
+                    "UPDATE turns SET outcome = ?2, ended_ms = ?3 WHERE key = ?1 AND ended_ms IS NULL RETURNING masked",
+                )?
+                .query_row((place.turn, end.outcome.as_str(), now), |row| row.get(0))
+                .optional()?;
+            let Some(masked) = masked else { return Ok((None, HighWater::measure(tx)?)) };
             tx.prepare_cached(
                 "UPDATE sessions SET running_turn = NULL, last_outcome = ?3 WHERE key = ?1 AND running_turn = ?2",
             )?
             .execute((place.session, place.turn, end.outcome.as_str()))?;
             let mut appended = append_some(tx, place, &events)?;
+            let end = TurnEnd { masked: end.masked + masked as u64, ..end };
             let last = append(tx, place, &[NewEvent::from(&Body::TurnEnd(end))])?;
             match &mut appended {
                 Some(appended) => appended.chunks.extend(last.chunks),

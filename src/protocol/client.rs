@@ -126,12 +126,41 @@ pub struct Refused {
     pub message: String,
 }
 
+/// How deep arrays and objects may be nested: no request needs more than two.
+pub const DEPTH_MAX: usize = 16;
+/// What is said of deeper ones.
+pub const TOO_DEEP: &str = "JSON nested too deep: at most 16 arrays and objects in each other";
+
+/// Whether brackets outside of strings are nested deeper than [`DEPTH_MAX`]; looks at bytes alone, and needs no memory.
+pub fn is_too_deep(json: &[u8]) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    return true;
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// Reads one frame.
 ///
 /// # Errors
 /// [`Refused`] names what is wrong: not JSON, not an object, an unknown type, a wrong, missing or unknown field.
 pub fn parse(text: &str) -> Result<(Option<RequestId>, Request), Refused> {
     let refuse = |id: Option<RequestId>, message: String| Refused { id, message };
+    if is_too_deep(text.as_bytes()) {
+        return Err(refuse(None, TOO_DEEP.to_owned()));
+    }
     let value: Value = serde_json::from_str(text).map_err(|error| refuse(None, format!("not JSON: {error}")))?;
     let Value::Object(mut fields) = value else {
         return Err(refuse(None, "a frame is one JSON object".to_owned()));
@@ -229,6 +258,19 @@ mod tests {
         assert!(typo.contains("`aftre`"), "{typo}");
         let key = refusal(&format!(r#"{{"type":"prompt","session":"{SESSION}","text":"x","key":"1"}}"#));
         assert!(key.contains("`key`"), "{key}");
+    }
+
+    #[test]
+    fn depth_is_bounded_outside_of_strings() {
+        let nested = |depth: usize| format!(r#"{{"type":"ping","x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(refusal(&nested(15)).contains("`x`"), "deep enough to be read");
+        assert_eq!(refusal(&nested(16)), TOO_DEEP);
+        assert_eq!(refusal(&nested(500_000)), TOO_DEEP);
+        let text = r#"\"[{"#.repeat(100);
+        let prompt = format!(r#"{{"type":"prompt","session":"{SESSION}","key":"{SESSION}","text":"{text}"}}"#);
+        assert!(parse(&prompt).is_ok());
+        assert!(!is_too_deep("[]".repeat(1_000).as_bytes()));
+        assert!(TOO_DEEP.contains(&DEPTH_MAX.to_string()));
     }
 
     #[test]

@@ -137,6 +137,14 @@ pub struct TurnEnd {
     /// Processes of the agent that live on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<LeftProcess>,
+    /// How many secrets were cut out of the turn's events; absent when none was.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub masked: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How a turn ended.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::translate::{self, Note};
 use crate::ids::{SessionId, TurnId};
 use crate::log::{Log, NewEvent, Place, Progress, Shared};
+use crate::mask::Masks;
 use crate::protocol::event::LeftProcess;
 use crate::turn::follow::{Chunk, SpoolReader, SpoolWatch};
 use crate::turn::launch::Supervisor;
@@ -46,6 +47,8 @@ pub struct Position {
 pub struct Import<'a> {
     /// Where the events go.
     pub log: &'a Log,
+    /// What is cut out of them first.
+    pub masks: &'a Masks,
     /// Whose they are.
     pub place: Place,
     /// Where they come from.
@@ -147,10 +150,10 @@ impl Import<'_> {
 
     /// Imports every whole line that is there now. While one chunk becomes durable the next is read and translated.
     async fn drain(&mut self, reader: &mut SpoolReader) -> std::io::Result<Result<(), Abandoned>> {
-        let (mut read, mut translated) = translate_next(reader)?;
+        let (mut read, mut translated) = translate_next(reader, self.masks)?;
         loop {
-            let is_last = read.read_bytes == 0;
-            let ahead = async { if is_last { Ok(None) } else { translate_next(reader).map(Some) } };
+            let (is_last, masks) = (read.read_bytes == 0, self.masks);
+            let ahead = async { if is_last { Ok(None) } else { translate_next(reader, masks).map(Some) } };
             let (imported, ahead) = tokio::join!(self.import(&read, translated), ahead);
             if imported.is_err() || self.stopping.is_cancelled() {
                 return Ok(Err(Abandoned));
@@ -171,10 +174,10 @@ impl Import<'_> {
             return Ok(Err(Abandoned));
         }
         let rest = reader.rest();
-        Ok(self.import(&rest, Translated::of(&rest)).await)
+        Ok(self.import(&rest, Translated::of(&rest, self.masks)).await)
     }
 
-    async fn import(&mut self, chunk: &Chunk, translated: Translated) -> Result<(), Abandoned> {
+    async fn import(&mut self, chunk: &Chunk, translated: Translated<'_>) -> Result<(), Abandoned> {
         if chunk.skipped > 0 {
             tracing::warn!(turn.id = %self.place.turn_id, lines = chunk.skipped, "lines too long to translate were left out");
         }
@@ -188,15 +191,16 @@ impl Import<'_> {
             spool_bytes: chunk.offset,
             started: translated.began.then_some(self.conversation),
             result_is_error: translated.result_is_error,
+            masked: translated.masked,
         };
         let events: Shared = translated.events.into();
         persist(self.stopping, || self.log.import(self.place, &events, progress)).await
     }
 }
 
-fn translate_next(reader: &mut SpoolReader) -> std::io::Result<(Chunk, Translated)> {
+fn translate_next<'m>(reader: &mut SpoolReader, masks: &'m Masks) -> std::io::Result<(Chunk, Translated<'m>)> {
     let read = reader.read(READ_BYTES_MAX)?;
-    let translated = Translated::of(&read);
+    let translated = Translated::of(&read, masks);
     Ok((read, translated))
 }
 
@@ -219,15 +223,17 @@ impl FollowError {
 }
 
 /// What some lines come to.
-struct Translated {
+struct Translated<'m> {
+    masks: &'m Masks,
     events: Vec<NewEvent>,
     began: bool,
     result_is_error: Option<bool>,
+    masked: u64,
 }
 
-impl Translated {
-    fn of(chunk: &Chunk) -> Self {
-        let mut this = Self { events: Vec::new(), began: false, result_is_error: None };
+impl<'m> Translated<'m> {
+    fn of(chunk: &Chunk, masks: &'m Masks) -> Self {
+        let mut this = Self { masks, events: Vec::new(), began: false, result_is_error: None, masked: 0 };
         for line in &chunk.lines {
             if line.bytes.len() >= HEAVY_BYTES {
                 tokio::task::block_in_place(|| this.add(&line.bytes));
@@ -247,7 +253,10 @@ impl Translated {
             Note::Result { is_error } => self.result_is_error = Some(is_error),
             Note::None => {}
         }
-        self.events.extend(line.events.iter().map(|event| NewEvent::new(event.reference.as_deref(), &event.body)));
+        for mut event in line.events {
+            self.masked += self.masks.apply(&mut event.body);
+            self.events.push(NewEvent::new(event.reference.as_deref(), &event.body));
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 
 pub mod archive;
 pub mod cage;
+pub mod cgroup;
 pub mod claim;
 pub mod follow;
 pub mod import;

@@ -3,6 +3,7 @@
 //! Invariant: every way in which an agent can end gives exactly one outcome; an intent to stop that was logged wins over how
 //! the agent then died.
 
+use crate::agent::start::way_out;
 use crate::protocol::event::{Body, LeftProcess, Outcome, TurnEnd};
 use crate::turn::spool::{EndReason, ExitRecord};
 
@@ -68,7 +69,7 @@ pub fn conclude(evidence: &Evidence, circumstances: Circumstances<'_>) -> (Optio
         Evidence::Lost { left, .. } => (None, left.clone()),
         Evidence::NotStarted { .. } => (None, Vec::new()),
     };
-    let end = TurnEnd { outcome, exit_code, duration_ms: circumstances.duration_ms, left };
+    let end = TurnEnd { outcome, exit_code, duration_ms: circumstances.duration_ms, left, masked: 0 };
     (error.map(|error| Body::Error { error }), end)
 }
 
@@ -93,6 +94,9 @@ fn judge(record: &ExitRecord, circumstances: Circumstances<'_>) -> (Outcome, Opt
 
 /// The seed's `err.strip()[:500] or f"exit {proc.returncode}"`, where a signal is a negative return code.
 fn failure(code: Option<i32>, signal: Option<i32>, stderr: &str) -> String {
+    if let Some(way_out) = way_out(stderr) {
+        return format!("{stderr}; {way_out}");
+    }
     if !stderr.is_empty() {
         return stderr.to_owned();
     }

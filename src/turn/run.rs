@@ -3,8 +3,10 @@
 //! Invariant: the agent is run again only when it said that it did nothing (its conversation was lost, or was open already),
 //! and at most `ATTEMPTS_MAX` times; an attempt that any gateway launched is never launched again.
 
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,13 +19,14 @@ use crate::clock::{BootMs, WallMs};
 use crate::config::AgentConfig;
 use crate::ids::{SessionId, TurnId};
 use crate::log::{Log, NewEvent, Place, Shared};
+use crate::mask::Masks;
 use crate::protocol::event::{Body, Outcome, State, Status, TurnEnd};
 use crate::turn::claim::Liveness;
 use crate::turn::import::{Folders, Import, Position};
 use crate::turn::launch::{LaunchError, Supervisor, launch};
 use crate::turn::outcome::{Circumstances, Evidence, conclude};
 use crate::turn::persist::{Abandoned, RETRY_AFTER, persist};
-use crate::turn::spool::{EndReason, LaunchSpec, SPOOL_VERSION, SpoolDir, SpoolError};
+use crate::turn::spool::{CageUser, EndReason, LaunchSpec, SPOOL_VERSION, SpoolDir, SpoolError};
 
 /// Resume and find it lost, open it and find it half made, open another: no attempt can need a fourth.
 const ATTEMPTS_MAX: u32 = 3;
@@ -44,6 +47,8 @@ pub struct Workshop {
     pub agent: AgentConfig,
     /// Where spools and workspaces lie.
     pub folders: Folders,
+    /// What is cut out of what they say.
+    pub masks: Masks,
     /// Longest time of a turn.
     pub timeout: Duration,
     /// The gateway stops.
@@ -146,6 +151,7 @@ impl Turn {
         };
         let mut import = Import {
             log: &workshop.log,
+            masks: &workshop.masks,
             place: self.place,
             dir,
             conversation: told(dir).unwrap_or(self.place.session_id),
@@ -201,7 +207,7 @@ impl Turn {
 
     async fn launch(&self, workshop: &Workshop, dir: &SpoolDir) -> Result<Supervisor, NotRunning> {
         let workspace = workshop.folders.workspaces.join(self.place.session_id.to_string());
-        make_folder(&workspace).map_err(because)?;
+        make_folder(&workspace, workshop.agent.cage.user.as_ref()).map_err(because)?;
         // A gateway that died after it wrote the launch and before it started it has decided all of this already.
         if !dir.is_created() {
             let command = self.command(workshop)?;
@@ -222,6 +228,7 @@ impl Turn {
             workspace,
             // 0 would mean without end.
             timeout_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1),
+            cage: workshop.agent.cage.clone(),
         }
     }
 
@@ -299,7 +306,10 @@ impl Turn {
             timeout_seconds: workshop.timeout.as_secs(),
             duration_ms,
         };
-        let (error, end) = conclude(evidence, circumstances);
+        let (mut error, mut end) = conclude(evidence, circumstances);
+        let in_error = error.as_mut().map_or(0, |error| workshop.masks.apply(error));
+        let in_left = end.left.iter_mut().map(|process| workshop.masks.text(&mut process.command)).sum::<u64>();
+        end.masked = in_error + in_left;
         let events: Vec<_> = error.iter().map(NewEvent::from).collect();
         let spools = (1..=self.attempt).map(|attempt| self.spool(workshop, attempt)).collect();
         Ended { events: events.into(), end, spools }
@@ -371,10 +381,21 @@ fn told(dir: &SpoolDir) -> Option<SessionId> {
     args.get(flag + 1)?.parse().ok()
 }
 
-fn make_folder(path: &std::path::Path) -> Result<(), String> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| format!("cannot make the workspace `{}`: {error}", path.display()))
+/// The workspace, for the agent's user alone. One that was there already is closed to others too.
+fn make_folder(path: &Path, user: Option<&CageUser>) -> Result<(), String> {
+    let why = |error: io::Error| format!("cannot make the workspace `{}`: {error}", path.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(why)?;
+    if let Some(user) = user {
+        // Not through a link: what it leads to is not ours to give away.
+        std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid)).map_err(why)?;
+    }
+    let now = fs::symlink_metadata(path).map_err(why)?;
+    if !now.is_dir() {
+        return Err(format!("the workspace `{}` is not a folder; remove it", path.display()));
+    }
+    if now.permissions().mode() & 0o077 == 0 {
+        Ok(())
+    } else {
+        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(why)
+    }
 }

@@ -47,6 +47,43 @@ pub struct LaunchSpec {
     pub workspace: PathBuf,
     /// How long it may run, milliseconds, time in suspend included; 0 means without end.
     pub timeout_ms: u64,
+    /// As whom and within which limits the agent runs.
+    #[serde(default)]
+    pub cage: CageSpec,
+}
+
+/// As whom and within which limits an agent runs; nothing, where nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CageSpec {
+    /// As another user.
+    pub user: Option<CageUser>,
+    /// Set-uid programs give it nothing (prctl(2), `PR_SET_NO_NEW_PRIVS`).
+    pub no_new_privs: bool,
+    /// Data that one process may have, bytes (`RLIMIT_DATA`: the address space itself is reserved lavishly by the agent).
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads of its user (`RLIMIT_NPROC`).
+    pub processes: Option<u64>,
+    /// Size of a file that it writes, bytes (`RLIMIT_FSIZE`).
+    pub file_bytes: Option<u64>,
+    /// The delegated cgroup in which it has one of its own; the limits of memory and processes then also hold for all its
+    /// processes together.
+    pub cgroup: Option<PathBuf>,
+    /// How much it stands back behind others, 0 to 19.
+    pub nice: Option<i32>,
+    /// The umask that the gateway was started with: its own is stricter.
+    pub umask: Option<u32>,
+}
+
+/// A user of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CageUser {
+    /// The user.
+    pub uid: u32,
+    /// Their main group.
+    pub gid: u32,
+    /// All their groups.
+    pub groups: Vec<u32>,
 }
 
 /// How the agent ended: `exit.json`.

@@ -25,6 +25,7 @@ use rustix::io::Errno;
 use rustix::process::{getpid, set_child_subreaper, setsid};
 
 use self::agent::{Agent, Signals};
+use super::cgroup;
 use super::processes;
 use super::spool::{ExitRecord, SpoolDir, SpoolError};
 
@@ -107,7 +108,11 @@ async fn own(dir: SpoolDir) -> Result<(), SuperviseError> {
     let record = match started {
         Ok(agent) => {
             release_starter();
-            agent.run_to_end(&dir, &spec, &out, &mut signals).await
+            let record = agent.run_to_end(&dir, &out, &mut signals).await;
+            if let Some(folder) = &spec.cage.cgroup {
+                cgroup::leave(folder, spec.turn);
+            }
+            record
         }
         Err(error) => ExitRecord::not_started(error.to_string()),
     };

@@ -22,7 +22,8 @@ use super::outbox::Outbox;
 use super::pace::{Pace, Verdict};
 use super::requests::{self, Answer, Attaching, Outcome};
 use super::watching::Watching;
-use crate::auth::{Auth, Principal};
+use crate::access::{Access, Begun, What};
+use crate::auth::{Action, Auth, Principal, Withdrawals};
 use crate::frames::{close_frame, ping_frame, text_frame};
 use crate::protocol::client::{self, RequestId};
 use crate::protocol::server::{AgentInfo, CloseCode, ErrorBody, ErrorCode, Frame, Limits, Reply};
@@ -51,6 +52,8 @@ pub struct Door {
     pub sessions: Sessions,
     /// The door keeper.
     pub auth: Auth,
+    /// Who came.
+    pub access: Access,
     /// The agents that sessions can choose.
     pub agents: Arc<dyn Fn() -> Vec<AgentInfo> + Send + Sync>,
     /// The gateway stops.
@@ -84,13 +87,17 @@ struct Connection<S> {
     pace: Pace,
     /// The request that is being answered.
     answering: Option<(Option<RequestId>, Answer)>,
+    /// It, for the access record, in case the client goes first.
+    begun: Option<Begun>,
     requests: VecDeque<Request>,
-    withdrawals: watch::Receiver<i64>,
+    withdrawals: watch::Receiver<Withdrawals>,
     last_came: Instant,
     next_ping: Instant,
     next_presence: Instant,
     /// A close was sent; the client has until then to answer it.
     closing: Option<Instant>,
+    /// When the credential ends by itself.
+    ends: Option<Instant>,
 }
 
 type Request = Result<(Option<RequestId>, client::Request), (Option<RequestId>, ErrorBody)>;
@@ -103,11 +110,13 @@ impl<S: Socket> Connection<S> {
             watching: Watching::new(door.sessions.clone()),
             withdrawals: door.auth.withdrawals(),
             door,
+            ends: who.ends_in().map(|left| now + left),
             who: Arc::new(who),
             inbound,
             outbox: Outbox::new(),
             pace: Pace::new(now),
             answering: None,
+            begun: None,
             requests: VecDeque::new(),
             last_came: now,
             next_ping: now + PING_EVERY,
@@ -171,6 +180,7 @@ impl<S: Socket> Connection<S> {
             match self.requests.pop_front() {
                 None => break,
                 Some(Ok((id, request))) => {
+                    self.begun = self.begin(&request);
                     let answer = requests::answer(self.door.sessions.clone(), Arc::clone(&self.who), request);
                     self.answering = Some((id, answer));
                 }
@@ -234,15 +244,32 @@ impl<S: Socket> Connection<S> {
         }
     }
 
+    fn begin(&self, request: &client::Request) -> Option<Begun> {
+        let (what, action, session) = match request {
+            client::Request::Prompt(prompt) => (What::Prompt, Action::Prompt, prompt.session),
+            client::Request::Cancel(cancel) => (What::Cancel, Action::Cancel, cancel.session),
+            _ => return None,
+        };
+        self.who.demand(action).ok()?;
+        Some(self.door.access.begin(self.who.did(what).in_session(session)))
+    }
+
     fn on_answer(&mut self, (id, outcome): (Option<RequestId>, Outcome)) {
+        if let Some(begun) = self.begun.take() {
+            begun.answered();
+        }
         match outcome {
-            Outcome::Reply(frame) => self.reply(id, frame),
+            Outcome::Reply(frame) => {
+                self.put_on_record(&frame);
+                self.reply(id, frame);
+            }
             Outcome::Error(error) => self.reply(id, Frame::Error(error)),
             Outcome::Attach(attaching) => {
                 let Attaching { live, after, head, guard, reply } = *attaching;
                 if self.attached.len() >= ATTACHED_MAX && !self.attached.contains(live.id()) {
                     return self.reply(id, Frame::Error(requests::too_many_attached()));
                 }
+                self.door.access.record(self.who.did(What::Attach).in_session(live.id()));
                 self.reply(id, reply);
                 self.attached.attach(live, after, head, guard);
             }
@@ -259,6 +286,18 @@ impl<S: Socket> Connection<S> {
                 self.reply(id, Frame::Unwatched {});
             }
         }
+    }
+
+    fn put_on_record(&self, done: &Frame) {
+        let entry = match done {
+            Frame::Created { session, .. } => self.who.did(What::Create).in_session(*session),
+            Frame::Accepted(accepted) if !accepted.duplicate => {
+                self.who.did(What::Prompt).in_session(accepted.session).with_turn(accepted.turn)
+            }
+            Frame::Cancelling { session, turn } => self.who.did(What::Cancel).in_session(*session).with_turn(*turn),
+            _ => return,
+        };
+        self.door.access.record(entry);
     }
 
     async fn check_credential(&mut self) {
@@ -291,6 +330,7 @@ impl<S: Socket> Connection<S> {
             return closing;
         }
         let mut deadline = self.next_ping.min(self.silent_since() + SILENCE_MAX);
+        deadline = self.ends.map_or(deadline, |ends| deadline.min(ends));
         if !self.outbox.is_empty() {
             deadline = deadline.min(Instant::now() + STALL_MAX.saturating_sub(self.outbox.stalled_for()));
         }
@@ -310,7 +350,9 @@ impl<S: Socket> Connection<S> {
         if let Some(closing) = self.closing {
             return now < closing;
         }
-        if self.outbox.stalled_for() >= STALL_MAX {
+        if self.ends.is_some_and(|ends| now >= ends) {
+            self.close(CloseCode::Revoked, "the sign-in has expired");
+        } else if self.outbox.stalled_for() >= STALL_MAX {
             // Behind a full socket no close frame gets through; if there is room for it, it goes out.
             tracing::info!(client = self.who.name(), "a client took nothing for 30 s and is cut off");
             self.close(CloseCode::Stalled, "the client took nothing for 30 s");
@@ -319,6 +361,7 @@ impl<S: Socket> Connection<S> {
         }
         if now >= self.next_ping {
             self.outbox.push(ping_frame());
+            self.door.auth.note_use(&self.who);
             self.next_ping = now + PING_EVERY;
         }
         if now >= self.next_presence && self.attached.presence_is_due() {

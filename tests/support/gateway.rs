@@ -98,6 +98,18 @@ impl Builder {
         self
     }
 
+    /// Runs a command with these settings where no gateway was ever started; how it ended.
+    pub(crate) async fn run_alone(self, args: &[&str]) -> Output {
+        Gateway { settings: self, child: None, address: None, token: None }.run(args).await
+    }
+
+    /// Starts it with settings that it must refuse; how it ended.
+    pub(crate) async fn start_refused(self) -> Output {
+        let ended = self.run_alone(&["serve"]).await;
+        assert!(!ended.status.success(), "it was to be refused");
+        ended
+    }
+
     /// Starts it and waits for its sign-in line.
     pub(crate) async fn start(self) -> Gateway {
         let address = self.public_url.is_some().then(free_address);
@@ -125,8 +137,11 @@ impl Gateway {
             ("PATH", claude::PATH),
             ("LANG", "C.UTF-8"),
             ("HOME", &home.display().to_string()),
-            // Not one of the gateway's names, so that it reaches the agents and their children: the marker.
+            // Tests may run as root, which the agent's program refuses outside of a sandbox.
+            ("IS_SANDBOX", "1"),
+            // Reaches the agents and their children: the marker. The rest is for the real program.
             ("TEST_GATEWAY", &root.path().display().to_string()),
+            ("BREAKGLASS_AGENT_ENV", "TEST_*,DISABLE_*"),
             ("BREAKGLASS_DATA", &root.path().join("data").display().to_string()),
             ("BREAKGLASS_CLAUDE", "/nonexistent/claude"),
         ]
@@ -284,7 +299,10 @@ impl Gateway {
             assert_eq!(base, public);
             return;
         }
-        let address = base.strip_prefix("http://").and_then(|address| address.parse().ok());
+        let address = base
+            .strip_prefix("http://")
+            .or_else(|| base.strip_prefix("https://"))
+            .and_then(|address| address.parse().ok());
         let address: SocketAddr = address.unwrap_or_else(|| panic!("a sign-in link names the address: {link}"));
         assert!(self.address.is_none_or(|earlier| earlier == address), "it listens elsewhere: {link}");
         self.address = Some(address);

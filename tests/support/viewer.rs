@@ -95,6 +95,16 @@ impl Viewer {
         viewer
     }
 
+    /// Connects as a browser's page that is signed in does.
+    pub(crate) async fn connect_with_cookie(gateway: &Gateway, cookie: &str) -> Self {
+        let origin = gateway.url();
+        let opened = open(gateway.address(), &[("cookie", cookie), ("origin", &origin)]).await;
+        let (socket, _) = opened.unwrap_or_else(|refused| panic!("the WebSocket is refused: {refused:?}"));
+        let mut viewer = Self { socket, model: Model::default(), token: String::new(), next_id: 1 };
+        viewer.frame("hello").await;
+        viewer
+    }
+
     async fn open_as(address: SocketAddr, token: &str) -> WebSocketStream<TcpStream> {
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str()), ("sec-websocket-protocol", SUBPROTOCOL)];

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use breakglass::ids::TurnId;
 use breakglass::turn::launch::{LaunchError, Supervisor, launch_as};
-use breakglass::turn::spool::{ExitRecord, LaunchSpec, SPOOL_VERSION, SpoolDir};
+use breakglass::turn::spool::{CageSpec, ExitRecord, LaunchSpec, SPOOL_VERSION, SpoolDir};
 use breakglass::turn::sweep::sweep;
 use tempfile::TempDir;
 
@@ -38,6 +38,7 @@ impl Attempt {
             stdin: false,
             workspace,
             timeout_ms: 0,
+            cage: CageSpec::default(),
         };
         let dir = SpoolDir::new(&root.path().join("spool"), spec.turn, spec.attempt);
         Self { spec, dir, root }

@@ -157,7 +157,7 @@ fn written(events: f64, start: Instant, used_s: f64, took_us: Vec<f64>) -> Resul
 }
 
 async fn import(log: &Log, place: Place, events: &Shared) -> Result<()> {
-    let progress = Progress { spool_bytes: 1, started: None, result_is_error: None };
+    let progress = Progress { spool_bytes: 1, started: None, result_is_error: None, masked: 0 };
     Ok(log.import(place, events, progress).await?)
 }
 

@@ -70,15 +70,26 @@ fn a_long_prompt_goes_through_stdin() {
 }
 
 #[test]
-fn our_own_settings_stay_with_us() {
+fn only_what_is_allowed_or_named_reaches_the_agent() {
     let odd = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-    let names = ["PATH", "BREAKGLASS_TOKEN", "BREAKGLASS_", "BREAKGLASS", "MY_BREAKGLASS_X", "breakglass_x"]
-        .map(OsString::from);
-    let names = names.into_iter().chain([odd(b"BREAKGLASS_\xff"), odd(b"\xff")]);
-    let kept: Vec<OsString> =
-        environment(names.map(|name| (name, odd(b"v\xff")))).into_iter().map(|(name, _)| name).collect();
-    let expected = ["PATH", "BREAKGLASS", "MY_BREAKGLASS_X", "breakglass_x"].map(OsString::from);
-    assert_eq!(kept, expected.into_iter().chain([odd(b"\xff")]).collect::<Vec<_>>());
+    let allowed = "HOME PATH USER LANG LC_ALL LC_TIME TZ TERM TMPDIR SSH_AUTH_SOCK HTTP_PROXY https_proxy NO_PROXY \
+        no_proxy ALL_PROXY IS_SANDBOX ANTHROPIC_API_KEY ANTHROPIC_BASE_URL \
+        CLAUDE_CODE_OAUTH_TOKEN CLAUDE_CONFIG_DIR";
+    let allowed: Vec<&str> = allowed.split_whitespace().collect();
+    let refused = "AWS_SECRET_ACCESS_KEY GOOGLE_APPLICATION_CREDENTIALS GITHUB_TOKEN LD_PRELOAD NODE_OPTIONS BASH_ENV \
+        DATABASE_URL BREAKGLASS_TOKEN BREAKGLASS_MASK HOMEX XHOME home LANGUAGE AWS_REGION MY_VAR MY_OTHER";
+    let names = || allowed.iter().copied().chain(refused.split_whitespace()).map(OsString::from);
+    let all = || names().chain([odd(b"LC_\xff"), odd(b"\xff")]).map(|name| (name, odd(b"v\xff")));
+    let given = |named: &[&str]| environment(all(), named).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+
+    let mut expected: Vec<OsString> = allowed.iter().map(OsString::from).collect();
+    expected.push(odd(b"LC_\xff"));
+    assert_eq!(given(&[]), expected);
+    let more = given(&["AWS_REGION", "MY_*", "BREAKGLASS_TOKEN", "BREAKGLASS_*"]);
+    for name in ["AWS_REGION", "MY_VAR", "MY_OTHER"] {
+        assert!(more.iter().any(|given| given == name), "{name}");
+    }
+    assert_eq!(more.len(), expected.len() + 3, "never our own settings: {more:?}");
 }
 
 fn program(file: &Path, mode: u32) -> PathBuf {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the agent's status is collected here and nowhere else, together with that of every orphan it leaves.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -120,13 +120,7 @@ impl Agent {
     }
 
     /// Waits for the agent to end, or makes it end when it is told to or its time is over.
-    pub(super) async fn run_to_end(
-        mut self,
-        dir: &SpoolDir,
-        spec: &LaunchSpec,
-        out: &File,
-        signals: &mut Signals,
-    ) -> ExitRecord {
+    pub(super) async fn run_to_end(mut self, dir: &SpoolDir, out: &File, signals: &mut Signals) -> ExitRecord {
         let mut reason = self.watch(signals).await;
         let ended = match &reason {
             EndReason::Stopped | EndReason::TimedOut => ending::end(&mut self, signals).await,
@@ -136,7 +130,7 @@ impl Agent {
         };
         let mut exit_code = self.status.and_then(WaitStatus::exit_status);
         if reason == EndReason::Exited
-            && let Some(why) = not_started(dir, exit_code, spec)
+            && let Some(why) = not_started(dir, exit_code)
         {
             (reason, exit_code) = (EndReason::NotStarted { why }, None);
         }
@@ -197,14 +191,12 @@ fn opening(path: &std::path::Path) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::Open { path, source }
 }
 
-/// What the cage said when it could not become the agent.
-fn not_started(dir: &SpoolDir, exit_code: Option<i32>, spec: &LaunchSpec) -> Option<String> {
-    let path = dir.not_started_path();
-    if exit_code != Some(NOT_STARTED_EXIT) || !fs::exists(&path).unwrap_or(false) {
+/// What the cage said when it could not become the agent. When it could, its words are empty.
+fn not_started(dir: &SpoolDir, exit_code: Option<i32>) -> Option<String> {
+    if exit_code != Some(NOT_STARTED_EXIT) {
         return None;
     }
-    let why = head(&path, WHY_CHARS_MAX);
-    Some(if why.is_empty() { format!("cannot start `{}`", spec.program.display()) } else { why })
+    Some(head(&dir.not_started_path(), WHY_CHARS_MAX)).filter(|why| !why.is_empty())
 }
 
 /// Becomes readable after `timeout_ms`, suspend included; never when that is 0.

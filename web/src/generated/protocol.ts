@@ -622,6 +622,10 @@ export interface TurnEnd {
    * Processes of the agent that live on.
    */
   left?: LeftProcess[];
+  /**
+   * How many secrets were cut out of the turn's events; absent when none was.
+   */
+  masked?: number;
 }
 /**
  * A process that the agent started and that outlives the turn.
