@@ -75,6 +75,8 @@ async fn recorded() -> Recorded {
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).expect("a temporary folder is writable");
+    // Private, as it was.
+    fs::set_permissions(to, fs::metadata(from).expect("a folder").permissions()).expect("our own folder");
     for entry in fs::read_dir(from).expect("a folder").flatten() {
         let to = to.join(entry.file_name());
         match entry.file_type().expect("it is there") {
