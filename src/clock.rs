@@ -1,6 +1,8 @@
-//! Wall-clock time in the one form that the wire has: UTC, RFC 3339, milliseconds.
+//! Wall-clock time in the one form that the wire has: UTC, RFC 3339, milliseconds; and time that never jumps.
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Milliseconds since the Unix epoch. Orders nothing: only seqs do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +24,23 @@ impl WallMs {
     pub fn rfc3339(self) -> String {
         let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
         format!("{time:.3}")
+    }
+}
+
+/// A moment of this boot, milliseconds, time in suspend included. The wall clock may jump; this only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BootMs(i64);
+
+impl BootMs {
+    /// Now.
+    pub fn now() -> Self {
+        let now = clock_gettime(ClockId::Boottime);
+        Self(now.tv_sec * 1_000 + now.tv_nsec / 1_000_000)
+    }
+
+    /// How long ago that was, milliseconds.
+    pub fn elapsed_ms(self) -> u64 {
+        u64::try_from(Self::now().0 - self.0).unwrap_or(0)
     }
 }
 

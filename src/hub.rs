@@ -125,6 +125,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use tokio::task::JoinSet;
+
     use super::*;
     use crate::frames::ChunkBuilder;
 
@@ -163,5 +168,58 @@ mod tests {
         let chunks = topic.recent(Seq(1), 1 << 20).unwrap();
         assert_eq!((chunks[0].first(), chunks[0].last()), (Seq(2), Seq(3)));
         assert!(topic.recent(Seq(3), 1 << 20).unwrap().is_empty());
+    }
+
+    /// Somebody who comes, stays for a few wake-ups, goes and comes again, until everything was seen.
+    async fn look(hub: Hub, session: SessionId, committed: Arc<AtomicU64>, stay: usize) {
+        let mut taken = Seq::ZERO;
+        while taken < Seq(EVENTS) {
+            let topic = hub.topic(session);
+            topic.raise(Seq(committed.load(Ordering::SeqCst)));
+            let mut follower = topic.follow();
+            for _ in 0..stay {
+                if taken == Seq(EVENTS) {
+                    return;
+                }
+                let woken =
+                    tokio::time::timeout(Duration::from_secs(30), follower.wait_for(|head| *head > taken)).await;
+                let head = *woken.expect("a wake-up was lost").unwrap();
+                assert!(head.0 <= committed.load(Ordering::SeqCst), "the head is ahead of what is durable");
+                match topic.recent(taken, 1 << 10) {
+                    Some(chunks) if !chunks.is_empty() => {
+                        for chunk in chunks {
+                            assert_eq!(chunk.first(), taken.next(), "a hole in the ring");
+                            taken = chunk.last();
+                        }
+                    }
+                    // The ring does not reach back so far: the log does.
+                    _ => taken = head,
+                }
+            }
+        }
+    }
+
+    const EVENTS: u64 = 100_000;
+
+    /// Real threads, in whatever order they come: nobody sees a hole, waits for what was announced, or sees too much.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn viewers_that_come_and_go_while_it_is_written_see_one_run() {
+        let (hub, session, committed) = (Hub::default(), SessionId::random(), Arc::new(AtomicU64::new(0)));
+        let mut viewers = JoinSet::new();
+        for stay in [1, 2, 3, 7, 50, 1_000] {
+            viewers.spawn(look(hub.clone(), session, Arc::clone(&committed), stay));
+        }
+        let writer = std::thread::spawn(move || {
+            let mut last = 0;
+            while last < EVENTS {
+                let first = last + 1;
+                last = (last + 1 + last % 7).min(EVENTS);
+                committed.store(last, Ordering::SeqCst);
+                hub.publish(session, vec![chunk(first, last)]);
+                std::thread::yield_now();
+            }
+        });
+        viewers.join_all().await;
+        writer.join().unwrap();
     }
 }

@@ -16,6 +16,7 @@ use crate::agent::{UnknownAgent, command::NoAgent};
 use crate::ids::{SessionId, TurnId};
 use crate::log::LogError;
 use crate::protocol::server::RunningTurn;
+use crate::turn::spool::SpoolError;
 
 /// No session with that id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,17 @@ pub enum OpenError {
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+/// Why the turns of an earlier gateway were not taken up.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeUpError {
+    /// They cannot be found.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// One of them is of a newer program.
+    #[error(transparent)]
+    Newer(#[from] SpoolError),
 }
 
 /// Why a session was not made.

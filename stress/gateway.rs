@@ -150,6 +150,8 @@ fn base(program: &Path, root: &Path, turns_max: usize) -> Command {
     command.env("BREAKGLASS_DATA", root.join("data")).env("BREAKGLASS_CLAUDE", "/nonexistent/claude");
     command.env("BREAKGLASS_MAX_CONCURRENT_TURNS", turns_max.to_string());
     command.env("BREAKGLASS_TURN_TIMEOUT_SECONDS", "20");
+    // The allocator gives back what was freed: what is measured is what is held, and not what is kept for next time.
+    command.env("MALLOC_ARENA_MAX", "1").env("MALLOC_TRIM_THRESHOLD_", "65536").env("MALLOC_MMAP_THRESHOLD_", "65536");
     command
 }
 

@@ -23,6 +23,7 @@ struct Killed {
 /// Kills so many times; then all must be as promised.
 pub(crate) async fn play(mut stage: Stage, rounds: u64) -> Result<(Summary, String)> {
     let mut killed = Killed::default();
+    stage.enter();
     for _ in 0..rounds {
         sleep(Duration::from_millis(stage.random.of(APART_MS.0, APART_MS.1))).await;
         match stage.random.of(0, 99) {
@@ -33,7 +34,8 @@ pub(crate) async fn play(mut stage: Stage, rounds: u64) -> Result<(Summary, Stri
         }
         stage.check_so_far()?;
     }
-    let summary = stage.end(false).await?;
+    let summary = stage.leave().await?;
+    stage.end()?;
     let told = format!(
         "; killed {} gateways, {} supervisors, {} agents; slowest start {} ms",
         killed.gateways,

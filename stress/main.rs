@@ -14,6 +14,7 @@ mod oracle;
 mod prompter;
 mod random;
 mod stage;
+mod steady;
 mod viewer;
 mod world;
 
@@ -83,11 +84,11 @@ fn run(args: &Args, seed: u64) -> Result<()> {
             let started = Instant::now();
             let stage = Stage::set(&program, &root, seed).await?;
             let world = std::sync::Arc::clone(&stage.world);
-            let (summary, kills) = match play {
-                Play::Steady => (steady(stage, Duration::from_secs(args.seconds)).await?, String::new()),
+            let (summary, more) = match play {
+                Play::Steady => steady::play(stage, Duration::from_secs(args.seconds)).await?,
                 Play::Kills => kills::play(stage, args.rounds).await?,
             };
-            tell(play, &world, &summary, &kills, started);
+            tell(play, &world, summary, &more, started);
             anyhow::Ok(())
         })?;
     }
@@ -95,21 +96,12 @@ fn run(args: &Args, seed: u64) -> Result<()> {
     std::fs::remove_dir_all(&root).context("cannot remove the play's folder")
 }
 
-async fn steady(stage: Stage, duration: Duration) -> Result<Summary> {
-    let until = Instant::now() + duration;
-    while Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        stage.check_so_far()?;
-    }
-    stage.end(true).await
-}
-
-fn tell(play: Play, world: &world::World, summary: &Summary, kills: &str, started: Instant) {
+fn tell(play: Play, world: &world::World, summary: Summary, more: &str, started: Instant) {
     let counts = &world.counts;
     let count = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
     println!(
         "{play:?}: {} s, {} events and {} turns in the log; {} events seen over {} connections and {} attaches, {} stalls; \
-         {} prompts refused, {} sent again{kills}; everybody at the head after {} ms; before {:?}, after {:?}",
+         {} prompts refused, {} sent again; everybody at the head after {} ms{more}",
         started.elapsed().as_secs(),
         summary.events,
         summary.turns,
@@ -120,7 +112,5 @@ fn tell(play: Play, world: &world::World, summary: &Summary, kills: &str, starte
         count(&counts.refused),
         count(&counts.resent),
         summary.at_head_ms,
-        summary.before,
-        summary.after,
     );
 }

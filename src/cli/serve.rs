@@ -35,6 +35,7 @@ use crate::turn::archive;
 use crate::turn::cgroup;
 use crate::turn::import::Folders;
 use crate::turn::run::Workshop;
+use crate::turn::spool::SpoolDir;
 use crate::ws::Door;
 
 /// A planned stop takes at most so long.
@@ -78,8 +79,11 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
 
     let tasks = Tasks::default();
     let sessions = sessions(&config, log, &tasks);
+    let leftovers = leftovers(&sessions, &config).await?;
     sessions.take_up().await.context("cannot take up the turns of an earlier run")?;
-    archive_leftovers(&sessions, &config, &tasks).await?;
+    tasks.spawn_until_stop(async move {
+        let _ended = tokio::task::spawn_blocking(move || archive::archive_all(leftovers)).await;
+    });
     let first = auth.first_token().await.context("cannot make the first token")?;
     let keeper = auth.clone();
     tasks.spawn_until_stop(async move { keeper.watch_withdrawals().await });
@@ -142,16 +146,12 @@ fn sessions(config: &Config, log: Log, tasks: &Tasks) -> Sessions {
     })
 }
 
-/// A gateway that died between a turn's end and the compressing of its spool leaves that to the next.
-async fn archive_leftovers(sessions: &Sessions, config: &Config, tasks: &Tasks) -> Result<()> {
-    let running = sessions.log().unfinished_turns().await.context("cannot read the turns that run")?;
-    let running: Vec<_> = running.into_iter().map(|turn| turn.place.turn_id).collect();
-    // Listed before any turn can begin: the spool of a running turn must stay as it is.
-    let ended = archive::ended_spools(&config.data.spools(), &running);
-    tasks.spawn_until_stop(async move {
-        let _ended = tokio::task::spawn_blocking(move || archive::archive_all(ended)).await;
-    });
-    Ok(())
+/// Spools that a gateway left which died between a turn's end and their compressing. Listed before any turn is taken up: one that is
+/// settled then has its spool compressed by its session, and two that do so at once would be in each other's way.
+async fn leftovers(sessions: &Sessions, config: &Config) -> Result<Vec<SpoolDir>> {
+    let unfinished = sessions.log().unfinished_turns().await.context("cannot read the turns that run")?;
+    let unfinished: Vec<_> = unfinished.into_iter().map(|turn| turn.place.turn_id).collect();
+    Ok(archive::ended_spools(&config.data.spools(), &unfinished))
 }
 
 /// What the doors lead to.

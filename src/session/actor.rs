@@ -12,7 +12,7 @@ use super::registry::Live;
 use super::state::{Running, State, Stop};
 use super::{CancelError, PromptError};
 use crate::agent::AgentKind;
-use crate::clock::WallMs;
+use crate::clock::{BootMs, WallMs};
 use crate::db::WriteError;
 use crate::ids::{PromptKey, SessionId, TurnId};
 use crate::log::{LogError, OpenTurn, Opened, Place, SessionKey, SessionRow, UnfinishedTurn};
@@ -130,8 +130,8 @@ impl Actor {
         };
         tracing::info!(session.id = %self.id, turn.id = %place.turn_id, by = asked_by, "a turn begins");
         self.begin(place, asked_by, accepted, CancellationToken::new());
-        let (attempt, position, stop) = (1, Position::default(), self.stop.clone());
-        let turn = Turn { place, kind, model, prompt, accepted, attempt, position, conversation, stop };
+        let (begun, attempt, position, stop) = (Some(BootMs::now()), 1, Position::default(), self.stop.clone());
+        let turn = Turn { place, kind, model, prompt, accepted, begun, attempt, position, conversation, stop };
         self.spawn(Arc::clone(live), turn, Some(permit), None);
         Ok(Accepted { session: self.id, turn: place.turn_id, seq, duplicate: false })
     }
@@ -177,6 +177,7 @@ impl Actor {
             model: found.model,
             prompt: found.prompt,
             accepted: found.accepted,
+            begun: None,
             attempt: found.attempt,
             position,
             conversation: found.conversation,

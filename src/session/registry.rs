@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::actor::{Actor, Message, PromptAsked};
 use super::presence::{PresenceGuard, Present};
-use super::{CancelError, CreateError, NoSession, OpenError, PromptError};
+use super::{CancelError, CreateError, NoSession, OpenError, PromptError, TakeUpError};
 use crate::agent::AgentKind;
 use crate::auth::Principal;
 use crate::config::check_name;
@@ -220,10 +220,15 @@ impl Sessions {
     /// of them is one or the other, and that is in the log.
     ///
     /// # Errors
-    /// When the log cannot be read.
-    pub async fn take_up(&self) -> Result<(), OpenError> {
+    /// When the log cannot be read; or when a turn was begun by a newer program, which alone can tell what became of it:
+    /// then none is taken up.
+    pub async fn take_up(&self) -> Result<(), TakeUpError> {
         let (waiting, mut settled) = mpsc::channel::<()>(1);
-        for turn in self.log().unfinished_turns().await? {
+        let found = self.log().unfinished_turns().await.map_err(OpenError::from)?;
+        for turn in &found {
+            self.shared.deps.workshop.spool(turn.place.turn_id, turn.attempt).check_version()?;
+        }
+        for turn in found {
             let live = self.open(turn.place.session_id).await?;
             live.take_up(turn, waiting.clone()).await;
         }

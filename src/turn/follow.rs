@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
-use super::spool::SpoolDir;
+use super::spool::{ExitRecord, SpoolDir};
 
 mod watch;
 
@@ -63,6 +63,13 @@ impl SpoolReader {
     pub fn open(dir: &SpoolDir, offset: u64) -> io::Result<Self> {
         let file = File::open(dir.out_path())?;
         Ok(Self { file, position: offset, line_start: offset, pending: BytesMut::new(), skipping: false, end: None })
+    }
+
+    /// Whether the file ends before the place to read on from although nobody emptied it: a power cut took what had not
+    /// been synced, and what the log has of it already is all that there is. For an attempt that nobody runs any more.
+    pub fn has_lost_its_end(&self, record: Option<&ExitRecord>) -> io::Result<bool> {
+        let length = self.file.metadata()?.len();
+        Ok(length < self.position && record.is_none_or(|record| record.stdout_bytes > length))
     }
 
     /// The agent has ended and `out` was `stdout_bytes` long (its exit record says so): nothing behind that is the turn's.

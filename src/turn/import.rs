@@ -108,6 +108,16 @@ impl Import<'_> {
         let mut watch = SpoolWatch::new(self.dir)?;
         let mut reader = SpoolReader::open(self.dir, self.position.spool_bytes)?;
         let mut gone = supervisor.is_none();
+        if gone {
+            let record = self.dir.exit_record()?;
+            if reader.has_lost_its_end(record.as_ref())? {
+                tracing::warn!(turn.id = %self.place.turn_id, "a spool's end is gone, as after a power cut; the log has it");
+                return Ok(Ok(match record {
+                    Some(record) => Evidence::Record(record),
+                    None => self.lost().await,
+                }));
+            }
+        }
         loop {
             // The record is looked for before the spool is read: what was written before it is then seen.
             let record = self.dir.exit_record()?;
@@ -119,8 +129,7 @@ impl Import<'_> {
                 return Ok(rest.map(|()| Evidence::Record(record)));
             }
             if gone {
-                let left = clean_up(self.place.turn_id).await;
-                return Ok(Ok(Evidence::Lost { loss: Loss::SupervisorDied, left }));
+                return Ok(Ok(self.lost().await));
             }
             let Some(supervisor) = supervisor else { continue };
             tokio::select! {
@@ -132,6 +141,11 @@ impl Import<'_> {
                 () = self.stopping.cancelled() => return Ok(Err(Abandoned)),
             }
         }
+    }
+
+    /// Nobody can say how the agent ended.
+    async fn lost(&self) -> Evidence {
+        Evidence::Lost { loss: Loss::SupervisorDied, left: clean_up(self.place.turn_id).await }
     }
 
     /// Imports every whole line that is there now. While one chunk becomes durable the next is read and translated.

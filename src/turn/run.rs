@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::AgentKind;
 use crate::agent::command::{self, Command, Conversation};
 use crate::agent::translate::{StartProblem, start_problem};
-use crate::clock::WallMs;
+use crate::clock::{BootMs, WallMs};
 use crate::config::AgentConfig;
-use crate::ids::SessionId;
+use crate::ids::{SessionId, TurnId};
 use crate::log::{Log, NewEvent, Place, Shared};
 use crate::mask::Masks;
 use crate::protocol::event::{Body, Outcome, State, Status, TurnEnd};
@@ -55,6 +55,13 @@ pub struct Workshop {
     pub stopping: CancellationToken,
 }
 
+impl Workshop {
+    /// Where an attempt at a turn lies.
+    pub fn spool(&self, turn: TurnId, attempt: u32) -> SpoolDir {
+        SpoolDir::new(&self.folders.spools, turn, attempt)
+    }
+}
+
 /// A turn whose `user` event is in the log.
 pub struct Turn {
     /// Which.
@@ -67,6 +74,8 @@ pub struct Turn {
     pub prompt: String,
     /// When it was accepted.
     pub accepted: WallMs,
+    /// The same by a clock that does not jump; none when another gateway accepted it.
+    pub begun: Option<BootMs>,
     /// Which attempt is under way.
     pub attempt: u32,
     /// How far its import is.
@@ -115,7 +124,12 @@ impl Turn {
     }
 
     fn spool(&self, workshop: &Workshop, attempt: u32) -> SpoolDir {
-        SpoolDir::new(&workshop.folders.spools, self.place.turn_id, attempt)
+        workshop.spool(self.place.turn_id, attempt)
+    }
+
+    /// Since it was accepted. Of a turn that another gateway accepted only the wall clock can tell.
+    fn elapsed_ms(&self) -> u64 {
+        self.begun.map_or_else(|| self.accepted.elapsed_ms(), BootMs::elapsed_ms)
     }
 
     async fn attempt<T>(
@@ -203,7 +217,7 @@ impl Turn {
     }
 
     fn spec(&self, workshop: &Workshop, command: &Command, workspace: PathBuf) -> LaunchSpec {
-        let left = workshop.timeout.saturating_sub(Duration::from_millis(self.accepted.elapsed_ms()));
+        let left = workshop.timeout.saturating_sub(Duration::from_millis(self.elapsed_ms()));
         LaunchSpec {
             version: SPOOL_VERSION,
             turn: self.place.turn_id,
@@ -280,12 +294,17 @@ impl Turn {
 
     fn conclude(&self, workshop: &Workshop, dir: &SpoolDir, evidence: &Evidence) -> Ended {
         let stderr = dir.stderr_head(STDERR_CHARS);
+        let duration_ms = match evidence {
+            // The supervisor's clock does not jump either, and it was there all the time.
+            Evidence::Record(record) if self.begun.is_none() => record.duration_ms,
+            _ => self.elapsed_ms(),
+        };
         let circumstances = Circumstances {
             cancelled: self.stop.is_cancelled(),
             result_is_error: self.position.result_is_error,
             stderr: &stderr,
             timeout_seconds: workshop.timeout.as_secs(),
-            duration_ms: self.accepted.elapsed_ms(),
+            duration_ms,
         };
         let (mut error, mut end) = conclude(evidence, circumstances);
         let in_error = error.as_mut().map_or(0, |error| workshop.masks.apply(error));

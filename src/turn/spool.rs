@@ -325,6 +325,13 @@ impl SpoolDir {
         }
     }
 
+    /// Whether this program can read what is there. What a newer one wrote is not for this one to judge.
+    pub fn check_version(&self) -> Result<(), SpoolError> {
+        let failed = [self.spec().err(), self.exit_record().err()].into_iter().flatten();
+        let mut newer = failed.filter(|error| matches!(error, SpoolError::Newer { .. }));
+        newer.next().map_or(Ok(()), Err)
+    }
+
     /// Writes the exit record: the last thing that happens to an attempt.
     pub(crate) fn write_exit_record(&self, record: &ExitRecord) -> Result<(), SpoolError> {
         self.write_json(&self.exit_path(), record)

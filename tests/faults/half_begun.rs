@@ -1,13 +1,11 @@
 //! A gateway that dies in the few moments between accepting a prompt and having an agent run for it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use super::native;
+use super::native::Holder;
 use crate::support::agent::FakeAgent;
 use crate::support::process;
 use crate::support::scene::Scene;
@@ -51,24 +49,14 @@ async fn a_launch_that_was_written_and_not_started_is_started() {
 #[tokio::test]
 async fn a_supervisor_that_has_the_lock_and_not_yet_the_turn_is_waited_for() {
     let (agent, mut scene, accepted, spool) = launch_written_only().await;
-    let mut command = Command::new(native::holder());
-    let mut holder =
-        command.arg(&spool).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("our own program starts");
-    let mut said = String::new();
-    let stdout = holder.stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut said).expect("it speaks");
-    assert_eq!(said, "held\n");
+    let holder = Holder::of(&spool);
     // `serve` shows its address when every turn is taken up or settled, so the holder goes on beside it.
-    let mut stdin = holder.stdin.take().expect("a pipe");
     let plays = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_millis(700));
-        let record = r#"{"version":1,"reason":{"kind":"exited"},"exit_code":0,"signal":null,"duration_ms":1,"stdout_bytes":86,"stderr_bytes":0}"#;
-        let _dead = writeln!(stdin, "{record}");
-        holder.wait().expect("our own child")
+        holder.play();
     });
     scene.gateway.restart().await;
-    let status = plays.join().expect("it does not panic");
-    assert_eq!(status.code(), Some(0), "the holder was not let play");
+    plays.join().expect("the holder was let play");
     scene.viewer.resume(&scene.gateway).await;
     let end = scene.viewer.turn_end(&scene.session, &accepted.turn).await;
     assert_eq!(end.text("outcome"), "ok", "{:#?}", scene.viewer.whole_log(&scene.session));

@@ -1,7 +1,8 @@
 //! The two small C programs of the fault tests, compiled with `cc` once a test run.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
@@ -30,9 +31,38 @@ fn cc(flags: &[&str], source: &str, output: &Path, libraries: &[&str]) {
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
 }
 
-/// A program that takes a spool's lock as a supervisor does, and plays the turn when it is told.
-pub(crate) fn holder() -> &'static Path {
-    &NATIVE.holder
+/// A process that has taken a spool's lock as a supervisor does, and has not begun with the turn.
+pub(crate) struct Holder {
+    child: Child,
+}
+
+impl Holder {
+    /// Starts it; it has the lock then.
+    pub(crate) fn of(spool: &Path) -> Self {
+        let mut command = Command::new(&NATIVE.holder);
+        let mut child =
+            command.arg(spool).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("our own program starts");
+        let mut said = String::new();
+        let stdout = child.stdout.as_mut().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut said).expect("it speaks");
+        assert_eq!(said, "held\n");
+        Self { child }
+    }
+
+    /// It plays the turn, with one text `from the holder`, and ends.
+    pub(crate) fn play(mut self) {
+        let record = r#"{"version":1,"reason":{"kind":"exited"},"exit_code":0,"signal":null,"duration_ms":1,"stdout_bytes":86,"stderr_bytes":0}"#;
+        let _dead = writeln!(self.child.stdin.as_mut().expect("a pipe"), "{record}");
+        let status = self.child.wait().expect("our own child");
+        assert_eq!(status.code(), Some(0), "the holder was not let play");
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Faults that a test switches on and off while a gateway runs (shim.c).
@@ -45,7 +75,8 @@ impl Faults {
         Self { switches: TempDir::new().expect("a temporary folder can be made") }
     }
 
-    /// Puts the shim in front of a gateway's system calls. Only files with `only` in their path are touched.
+    /// Puts the shim in front of a gateway's system calls. Only files with `only` in their path are touched;
+    /// a `$` behind it means the end of the path.
     pub(crate) fn under(&self, settings: Builder, only: &str) -> Builder {
         settings
             .env("LD_PRELOAD", &NATIVE.shim.display().to_string())
@@ -53,9 +84,17 @@ impl Faults {
             .env("FAULT_ONLY", only)
     }
 
-    /// Begins a fault: `enospc` (nothing can be written) or `fsync` (nothing can be made durable).
+    /// Begins a fault: `enospc` (nothing can be written), `fsync` (nothing can be made durable) or `eio` (nothing can be read).
     pub(crate) fn begin(&self, fault: &str) {
         std::fs::write(self.switches.path().join(fault), "").expect("a temporary folder is writable");
+    }
+
+    /// Makes the wall clock wrong by so many seconds.
+    pub(crate) fn shift_clock(&self, seconds: i64) {
+        // Whole at once: somebody reads it all the time.
+        let aside = self.switches.path().join("clock.new");
+        std::fs::write(&aside, seconds.to_string()).expect("a temporary folder is writable");
+        std::fs::rename(&aside, self.switches.path().join("clock")).expect("our own file");
     }
 
     /// Ends it.

@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_breakglass-stress");
 const GATEWAY: &str = env!("CARGO_BIN_EXE_breakglass");
 
+/// How much of something a test does: as much as usual, or as its variable says.
 #[expect(clippy::disallowed_methods, reason = "a test's length is not a setting of the gateway")]
-fn length(variable: &str, usual: u64) -> String {
+pub(super) fn length(variable: &str, usual: u64) -> String {
     std::env::var(variable).unwrap_or_else(|_| usual.to_string())
 }
 

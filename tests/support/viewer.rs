@@ -114,9 +114,14 @@ impl Viewer {
 
     /// Connects again and goes on with every session where it stood, as a page does after a lost connection.
     pub(crate) async fn resume(&mut self, gateway: &Gateway) {
+        self.resume_at(gateway.address()).await;
+    }
+
+    /// The same, where another address leads to the gateway.
+    pub(crate) async fn resume_at(&mut self, address: SocketAddr) {
         let shown = self.model.attached();
         let epoch = self.model.hello()["epoch"].clone();
-        self.socket = Self::open_as(gateway.address(), &self.token.clone()).await;
+        self.socket = Self::open_as(address, &self.token.clone()).await;
         self.model.lose_connection();
         self.frame("hello").await;
         for (session, last) in shown {
