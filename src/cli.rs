@@ -41,6 +41,10 @@ const EXIT_USAGE: u8 = 64;
 /// The log's disk failed (`EX_IOERR`).
 const EXIT_IO: u8 = 74;
 
+/// A blocking thread without work ends after so long: a gateway at rest looks at its database every second, each time on
+/// another thread, and would else keep a thread for each look of tokio's usual 10 s.
+const IDLE_THREAD: Duration = Duration::from_secs(2);
+
 /// What still works on a blocking thread at the end gets so long.
 const BLOCKING_WAIT: Duration = Duration::from_secs(1);
 
@@ -240,7 +244,7 @@ fn fail(failure: &Failure) -> ExitCode {
 }
 
 fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(IDLE_THREAD).build();
     let runtime = runtime.map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
     let ended = runtime.block_on(command);
     // Compressing and sweeping can be broken off at any point; a planned stop does not wait for them.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::log::{Log, Wish};
 use crate::turn::spool::SpoolDir;
 
-/// How soon a wish is seen.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How soon a wish is seen. A gateway at rest does nothing more often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Redacts.
 pub struct Redactor {

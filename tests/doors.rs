@@ -1,5 +1,6 @@
 //! The doors: who gets in, as what, from where, how often, and what is kept of it. Through the public door, as others see it.
 
+mod advisories;
 mod cage;
 mod claims;
 mod corpus;

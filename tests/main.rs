@@ -6,6 +6,7 @@ mod claude_direct;
 mod cli;
 #[cfg(test)]
 mod doors;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod faults;

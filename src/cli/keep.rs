@@ -68,6 +68,7 @@ fn by() -> String {
 }
 
 fn open(data: &DataPaths) -> Result<Keep, Failure> {
+    data_dir::keep_private();
     if !data.database().exists() {
         let message =
             format!("there is no log in `{}`; name the gateway's data folder with --data", data.root.display());
@@ -94,6 +95,7 @@ pub(super) async fn backup(args: BackupArgs) -> Result<(), Failure> {
 }
 
 pub(super) async fn restore(args: RestoreArgs) -> Result<(), Failure> {
+    data_dir::keep_private();
     let data = args.settings.data_paths()?;
     data_dir::create(&data)?;
     let _lock = data_dir::lock(&data.lock())?;

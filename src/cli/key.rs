@@ -19,6 +19,7 @@ pub(super) struct KeyArgs {
 }
 
 pub(super) fn key(args: &KeyArgs) -> Result<(), Failure> {
+    data_dir::keep_private();
     let data = args.settings.data_paths()?;
     data_dir::create(&data)?;
     let signer = open_or_make(&data.signing_key(), args.name.as_deref()).map_err(anyhow::Error::from)?;

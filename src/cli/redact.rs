@@ -16,7 +16,7 @@ use crate::log::{Log, Redactable, WishKey, redaction_outcome};
 use crate::redact::Redactor;
 use crate::sign::{Signer, key};
 
-/// A running gateway is waited for so long: it looks twice a second.
+/// A running gateway is waited for so long: it looks every second.
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often its answer is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -45,6 +45,7 @@ pub(super) async fn redact(args: RedactArgs) -> Result<(), Failure> {
         let message = format!("--reason: must be one line of 1 to {REASON_CHARS_MAX} characters");
         return Err(Failure::new(super::EXIT_USAGE, message));
     }
+    data_dir::keep_private();
     let paths = args.settings.data_paths()?;
     if !paths.database().is_file() {
         return Err(anyhow!("`{}` is no data folder; name it with --data", paths.root.display()).into());

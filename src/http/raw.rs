@@ -17,7 +17,8 @@ use super::App;
 use super::body::Asked;
 use super::credentials::Caller;
 use super::error::HttpError;
-use crate::auth::Action;
+use crate::access::What;
+use crate::auth::{Action, Principal};
 use crate::ids::{IdError, SessionId, TurnId};
 use crate::log::TurnFacts;
 use crate::protocol::server::ErrorCode;
@@ -43,13 +44,18 @@ pub(super) struct RawAsked {
     attempt: Option<u32>,
 }
 
-async fn find(app: &App, session: &str, turn: &str) -> Result<TurnFacts, HttpError> {
+async fn find(app: &App, session: &str, turn: &str) -> Result<(SessionId, TurnFacts), HttpError> {
     let bad = |what: &str, error: IdError| HttpError::new(ErrorCode::BadRequest, format!("{what} {error}"));
     let session: SessionId = session.parse().map_err(|error| bad("session", error))?;
     let turn: TurnId = turn.parse().map_err(|error| bad("turn", error))?;
     let live = app.door.sessions.open(session).await?;
     let facts = app.door.sessions.log().turn_facts(live.key(), turn).await?;
-    facts.ok_or_else(|| HttpError::new(ErrorCode::NotFound, format!("session `{session}` has no turn `{turn}`")))
+    let none = || HttpError::new(ErrorCode::NotFound, format!("session `{session}` has no turn `{turn}`"));
+    Ok((session, facts.ok_or_else(none)?))
+}
+
+fn put_on_record(app: &App, who: &Principal, session: SessionId, facts: &TurnFacts, what: &str) {
+    app.door.access.record(who.did(What::Export).in_session(session).with_turn(facts.turn).saying(what));
 }
 
 /// `GET /api/sessions/{id}/turns/{turn}/raw`.
@@ -60,7 +66,7 @@ pub(super) async fn raw(
     Asked(asked): Asked<RawAsked>,
 ) -> Result<Response, HttpError> {
     who.demand(Action::Export)?;
-    let facts = find(&app, &session, &turn).await?;
+    let (session, facts) = find(&app, &session, &turn).await?;
     let attempts = match asked.attempt {
         None => 1..=facts.attempts,
         Some(one) if (1..=facts.attempts).contains(&one) => one..=one,
@@ -77,6 +83,7 @@ pub(super) async fn raw(
     let parts = tokio::task::spawn_blocking(move || open(&dirs, kind)).await;
     let parts = parts.map_err(|_| HttpError::new(ErrorCode::Internal, "the raw output could not be opened"))??;
     tracing::info!(turn.id = %facts.turn, by = who.name(), stream = name, "raw evidence is taken");
+    put_on_record(&app, &who, session, &facts, name);
     let file = format!("attachment; filename=\"breakglass-{}.{name}\"", facts.turn);
     let headers = [(header::CONTENT_TYPE, content_type.to_owned()), (header::CONTENT_DISPOSITION, file)];
     Ok((headers, Body::from_stream(stream::unfold(Some(parts), next))).into_response())
@@ -151,9 +158,10 @@ pub(super) async fn provenance(
     Path((session, turn)): Path<(String, String)>,
 ) -> Result<Json<Provenance>, HttpError> {
     who.demand(Action::Export)?;
-    let facts = find(&app, &session, &turn).await?;
+    let (session, facts) = find(&app, &session, &turn).await?;
+    put_on_record(&app, &who, session, &facts, "provenance");
     let spools = app.spools.clone();
-    let read = tokio::task::spawn_blocking(move || Provenance::read(&spools, session, facts)).await;
+    let read = tokio::task::spawn_blocking(move || Provenance::read(&spools, session.to_string(), facts)).await;
     Ok(Json(read.map_err(|_| HttpError::new(ErrorCode::Internal, "the turn's records could not be read"))?))
 }
 

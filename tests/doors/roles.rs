@@ -9,9 +9,12 @@ use crate::support::viewer::{Viewer, new_key, open};
 
 const ROLES: [&str; 3] = ["viewer", "auditor", "operator"];
 
+/// A turn that nobody ran.
+const NO_TURN: &str = "00000000-0000-4000-8000-000000000000";
+
 /// Every route but those of the page: method, path, body, and what none, a viewer, an auditor and an operator get. A route
 /// that is added and not put here fails [`every_route_is_in_the_table`].
-fn routes(session: &str) -> Vec<(&'static str, String, Option<Value>, [u16; 4])> {
+fn routes(session: &str, turn: &str) -> Vec<(&'static str, String, Option<Value>, [u16; 4])> {
     let of = |rest: &str| format!("/api/sessions/{session}{rest}");
     vec![
         ("GET", "/healthz".into(), None, [200; 4]),
@@ -20,12 +23,16 @@ fn routes(session: &str) -> Vec<(&'static str, String, Option<Value>, [u16; 4])>
         ("GET", "/api/me".into(), None, [401, 200, 200, 200]),
         ("GET", "/api/presets".into(), None, [401, 200, 200, 200]),
         ("GET", "/api/access".into(), None, [401, 403, 200, 200]),
+        ("GET", "/api/search?q=walked".into(), None, [401, 200, 200, 200]),
         ("GET", "/api/sessions".into(), None, [401, 200, 200, 200]),
         ("POST", "/api/sessions".into(), Some(json!({"agent": "drill"})), [401, 403, 403, 201]),
         ("GET", of(""), None, [401, 200, 200, 200]),
         ("PATCH", of(""), Some(json!({"title": "walked"})), [401, 403, 403, 200]),
         ("GET", of("/events"), None, [401, 200, 200, 200]),
         ("GET", of("/export"), None, [401, 403, 200, 200]),
+        ("GET", of("/checkpoint"), None, [401, 404, 404, 404]),
+        ("GET", of(&format!("/turns/{turn}")), None, [401, 403, 404, 404]),
+        ("GET", of(&format!("/turns/{turn}/raw")), None, [401, 403, 404, 404]),
         ("POST", of("/cancel"), Some(json!({})), [401, 403, 403, 409]),
         ("POST", of("/prompts"), Some(json!({"text": "[[text:walked]]"})), [401, 403, 403, 202]),
         ("GET", format!("/sessions/{session}"), None, [401, 200, 200, 200]),
@@ -41,7 +48,7 @@ fn routes(session: &str) -> Vec<(&'static str, String, Option<Value>, [u16; 4])>
 }
 
 async fn walk(gateway: &Gateway, session: &str, column: usize, http: &Http) {
-    for (method, path, body, statuses) in routes(session) {
+    for (method, path, body, statuses) in routes(session, NO_TURN) {
         let answer = http.send(method, &path, body.map(|body| body.to_string())).await;
         let who = ["none", "viewer", "auditor", "operator"][column];
         assert_eq!(answer.status.as_u16(), statuses[column], "{who}: {method} {path}: {}", answer.text());
@@ -81,9 +88,12 @@ fn every_route_is_in_the_table() {
     let mut known = 0;
     for (at, _) in source.match_indices(".route(\"") {
         let path = source[at + 8..].split('"').next().expect("a literal");
-        let walked =
-            routes("{id}").into_iter().map(|(_, walked, ..)| walked).chain(["/api/sessions/{id}/stream".into()]);
-        let found = walked.into_iter().any(|walked| walked == path || walked == format!("/api{path}"));
+        let walked = routes("{id}", "{turn}")
+            .into_iter()
+            .map(|(_, walked, ..)| walked)
+            .chain(["/api/sessions/{id}/stream".into()]);
+        let mut walked = walked.map(|walked| walked.split('?').next().unwrap_or_default().to_owned());
+        let found = walked.any(|walked| walked == path || walked == format!("/api{path}"));
         assert!(found, "`{path}` is a route that no test walks: put it into the table");
         known += 1;
     }

@@ -343,7 +343,7 @@ async fn bundles_of_an_older_copy_of_another_history_and_by_another_key_are_foun
     for name in ["breakglass.db", "breakglass.db-wal", "breakglass.db-shm"] {
         let _absent = std::fs::remove_file(taken.history.gateway.data().join(name));
     }
-    std::fs::copy(&copy, taken.history.database()).unwrap();
+    taken.history.put_in_place(&copy);
     std::fs::remove_dir_all(taken.history.gateway.data().join("signed")).unwrap();
     let forked = another_turn(&mut taken.history, "[[text:another]]").await;
     assert_eq!(taken.says_with(&forked, &[]).await, PROVED, "by itself it is a whole history");

@@ -133,10 +133,10 @@ async fn a_log_from_before_there_was_evidence_is_sealed_at_the_next_start() {
     let mut history = History::new().await;
     std::fs::remove_dir_all(history.gateway.data().join("signed")).unwrap();
     history.sql(
-        "DROP TABLE epochs; DROP TABLE checkpoints; DROP TABLE heads; DROP TABLE redactions;
+        "DROP TABLE epochs; DROP TABLE checkpoints; DROP TABLE heads; DROP TABLE redactions; DROP TABLE keeping; DROP TABLE holds;
          ALTER TABLE events DROP COLUMN epoch; ALTER TABLE events DROP COLUMN salt; ALTER TABLE events DROP COLUMN commitment;
          ALTER TABLE sessions DROP COLUMN tree; ALTER TABLE sessions DROP COLUMN tree_size;
-         ALTER TABLE sessions DROP COLUMN signed_size; PRAGMA user_version = 1; UPDATE meta SET value = value;",
+         ALTER TABLE sessions DROP COLUMN signed_size; PRAGMA user_version = 2; UPDATE meta SET value = value;",
     );
     history.gateway.restart().await;
     history.gateway.terminate().await;

@@ -175,7 +175,7 @@ async fn an_older_copy_and_another_history_are_found_by_what_was_kept_elsewhere(
         for name in ["breakglass.db", "breakglass.db-wal", "breakglass.db-shm"] {
             let _absent = std::fs::remove_file(history.gateway.data().join(name));
         }
-        std::fs::copy(&copy, history.database()).unwrap();
+        history.put_in_place(&copy);
     };
     let signed = *history.seqs("turn_end").last().unwrap();
     put_back(&history);
