@@ -23,6 +23,8 @@ function words(row: Row): string[] {
       return [row.state, row.detail];
     case 'cancelled':
       return [row.by];
+    case 'redaction':
+      return [row.by, row.reason];
     case 'end':
       return [row.outcome, ...row.left.map((process) => process.command)];
     case 'prompt':

@@ -82,6 +82,16 @@ export interface CancelledRow {
   by: string;
 }
 
+/** What an earlier event said was taken away for good. */
+export interface RedactionRow {
+  kind: 'redaction';
+  seq: number;
+  time: string;
+  of: number | null;
+  by: string;
+  reason: string;
+}
+
 export interface EndRow {
   kind: 'end';
   seq: number;
@@ -101,6 +111,7 @@ export type Row =
   | ResultRow
   | ErrorRow
   | CancelledRow
+  | RedactionRow
   | EndRow;
 
 export interface Turn {

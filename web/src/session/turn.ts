@@ -48,6 +48,9 @@ function apply(draft: Draft, event: EventRecord): void {
     case 'cancelled':
       draft.rows.push({ kind: 'cancelled', seq, time, by: asText(event.by) });
       return;
+    case 'redaction':
+      draft.rows.push({ kind: 'redaction', seq, time, of: asCount(event.of), by: asText(event.by), reason: asText(event.reason) });
+      return;
     case 'turn_end':
       applyEnd(draft, event);
       return;

@@ -42,6 +42,7 @@ const middle: fc.Arbitrary<Body> = fc.oneof(
   fc.record({ kind: fc.constant('result'), is_error: anything, result: anything, duration_ms: anything }),
   fc.record({ kind: fc.constant('error'), error: anything }),
   fc.record({ kind: fc.constant('cancelled'), by: anything }),
+  fc.record({ kind: fc.constant('redaction'), of: anything, by: anything, reason: anything }),
   fc.record({ kind: fc.constant('unheard_of'), field: anything }),
 ) as fc.Arbitrary<Body>;
 

@@ -121,6 +121,13 @@ describe('tools', () => {
 });
 
 describe('turns', () => {
+  it('stay ended when something of them is redacted later, and show that it was', () => {
+    const redaction = { kind: 'redaction', of: 2, by: 'root', reason: 'a password', stub_sha256: '00' } as const;
+    const log = whole(logOf([[user(), text('secret'), end(), redaction]]));
+    expect(runningTurn(log)).toBeNull();
+    expect(rowsOf(log).at(-1)).toMatchObject({ kind: 'redaction', of: 2, by: 'root', reason: 'a password' });
+  });
+
   it('run until their end is in the log', () => {
     const events = logOf([[user(), text('a'), end()], [user('again', 'ben'), text('b')]]);
     expect(runningTurn(whole(events))?.prompt?.by).toBe('ben');
