@@ -62,7 +62,9 @@ function reusing(known: readonly Row[], turn: Turn): Turn {
 
 function saysTheSame(old: Row, row: Row): boolean {
   if (old.kind !== row.kind) return false;
-  if (old.kind === 'tool' && row.kind === 'tool') return old.output?.seq === row.output?.seq && old.ended === row.ended;
+  if (old.kind === 'tool' && row.kind === 'tool') {
+    return old.output?.seq === row.output?.seq && old.ended === row.ended && old.cancelled === row.cancelled;
+  }
   return true;
 }
 

@@ -112,6 +112,12 @@ describe('tools', () => {
     expect(toolState(toolsIn(rowsOf(whole(events)))[0]!)).toBe('interrupted');
   });
 
+  it('are interrupted also when the wish to stop is on an older page', () => {
+    const events = logOf([[user(), { kind: 'cancelled', by: 'ana' }, tool('a'), toolResult('a', 'killed', true), end('cancelled')]]);
+    const tail = append(emptyLog(SESSION, 3), events.slice(2));
+    expect(toolState(toolsIn(rowsOf(prepend(tail, events.slice(0, 2))))[0]!)).toBe('interrupted');
+  });
+
   it('show an output without its tool until the page with the tool is there', () => {
     const events = logOf([[user(), tool('a'), toolResult('a', 'found'), end()]]);
     const tail = append(emptyLog(SESSION, 3), events.slice(2));
