@@ -39,6 +39,9 @@ struct Args {
     /// How many times `kills` kills
     #[arg(long, default_value_t = 60)]
     rounds: u64,
+    /// How soon after quiet everybody must be at the head; more on a machine that others use
+    #[arg(long, default_value_t = 2_000)]
+    at_head_ms: u128,
     /// Play this one only
     #[arg(long)]
     only: Option<Play>,
@@ -89,6 +92,8 @@ fn run(args: &Args, seed: u64) -> Result<()> {
                 Play::Kills => kills::play(stage, args.rounds).await?,
             };
             tell(play, &world, summary, &more, started);
+            let (took, limit) = (summary.at_head_ms, args.at_head_ms);
+            anyhow::ensure!(took <= limit, "everybody was at the head only {took} ms after quiet; {limit} are allowed");
             anyhow::Ok(())
         })?;
     }

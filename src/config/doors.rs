@@ -58,7 +58,7 @@ pub struct DoorSettings {
     #[arg(long, env = "BREAKGLASS_MAX_CONNECTIONS_UNAUTHENTICATED", value_name = "COUNT", default_value = "2000")]
     pub max_connections_unauthenticated: String,
     /// HTTP requests of one person a second, in the long run; bursts may be five times as many
-    #[arg(long, env = "BREAKGLASS_REQUESTS_PER_SECOND", value_name = "COUNT", default_value = "200")]
+    #[arg(long, env = "BREAKGLASS_REQUESTS_PER_SECOND", value_name = "COUNT", default_value = "1000")]
     pub requests_per_second: String,
 }
 

@@ -219,3 +219,17 @@ async fn one_connection_may_attach_so_many_sessions_and_others_are_not_hurt() {
     let mut other = Viewer::connect(&gateway).await;
     assert_eq!(other.request(json!({"type": "attach", "session": session})).await["type"], "attached");
 }
+
+#[tokio::test]
+async fn a_thousand_viewers_of_one_person_may_come_at_once() {
+    // More than come in a moment with one token: every page and terminal of a team behind one, after a restart.
+    const REQUESTS: usize = 2_500;
+    let gateway = Gateway::builder().start().await;
+    let requests = (0..8).map(|_| async {
+        let http = gateway.http();
+        for _ in 0..REQUESTS / 8 {
+            assert_eq!(http.get("/api/me").await.status, 200);
+        }
+    });
+    futures_util::future::join_all(requests).await;
+}
