@@ -59,6 +59,7 @@
 //! | what people did is on record, and recording it makes nobody wait | [`access`] |
 //! | what is not a secret stays as the agent said it | [`mask`] |
 //! | what is found is in the log as it is now | [`search`] |
+//! | nothing is taken away silently, nothing that is held goes | [`keep`] |
 //! | a principal exists only behind a credential; doors ask for actions | [`auth`] |
 //!
 //! # What may use what
@@ -66,7 +67,7 @@
 //! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}, sign, search, keep, redact`
 //! <- `session` <- `ws, http` <- `cli`. [`verify`] uses `evidence` and its own read-only connection, so that it can judge the
 //! rest. The terminal's own side of the wire, [`client`], uses `ids` and `protocol` alone; the stress
-//! program in `stress/` uses nothing of the library, so that it can judge it. Nothing below `ws` and `http` knows HTTP; status codes stand in one file; nothing outside [`config`]
+//! program in `stress/` uses nothing of the library, so that it can judge it. Nothing below `ws` and `http` knows HTTP, but for the webhook that [`sign`] can copy checkpoints to; status codes stand in one file; nothing outside [`config`]
 //! reads the environment; only [`tasks`] starts tasks. The supervisor and the cage use neither SQLite nor HTTP. The log's
 //! face is narrow on purpose (append a batch, read a range, know and follow the head): another store could stand behind it.
 
