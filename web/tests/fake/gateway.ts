@@ -28,12 +28,14 @@ export interface Faults {
   searchFails: boolean;
   /** So many records are not indexed yet. */
   searchBehind: number;
+  /** Nothing after this seq is sent, and no `caught_up`, until `replayRest`. */
+  replayUntil: number | null;
 }
 
 export class FakeGateway {
   epoch = randomUUID();
   readonly sessions = new Map<string, FakeSession>();
-  readonly faults: Faults = { unreachable: false, frozen: false, breakBeforeAccepted: false, searchFails: false, searchBehind: 0 };
+  readonly faults: Faults = { unreachable: false, frozen: false, breakBeforeAccepted: false, searchFails: false, searchBehind: 0, replayUntil: null };
   /** Token to person. */
   readonly tokens = new Map<string, { name: string; role: Role }>([
     ['ana-token', { name: 'ana', role: 'operator' }],
@@ -180,8 +182,20 @@ export class FakeGateway {
     client.attached.set(session.session, after);
     reply({ type: 'attached', session: session.session, epoch: this.epoch, head, from: after + 1, state: this.#state(session) });
     this.#pushTo(client, session);
-    this.#send(client, { type: 'caught_up', session: session.session, seq: head });
+    if (this.faults.replayUntil === null) this.#send(client, { type: 'caught_up', session: session.session, seq: head });
     this.#presence(session.session);
+  }
+
+  /** Sends what `replayUntil` held back. */
+  replayRest(): void {
+    this.faults.replayUntil = null;
+    for (const client of this.#clients) {
+      for (const id of client.attached.keys()) {
+        const session = this.sessions.get(id)!;
+        this.#pushTo(client, session);
+        this.#send(client, { type: 'caught_up', session: id, seq: session.head });
+      }
+    }
   }
 
   #prompt(client: Client, session: FakeSession, request: Request & { type: 'prompt' }, reply: Reply, refuse: Refuse): void {
@@ -208,8 +222,9 @@ export class FakeGateway {
   #pushTo(client: Client, session: FakeSession): void {
     const sent = client.attached.get(session.session);
     if (sent === undefined) return;
-    for (const event of session.events.slice(sent)) this.#send(client, { type: 'event', ...event });
-    client.attached.set(session.session, session.head);
+    const until = this.faults.replayUntil ?? session.head;
+    for (const event of session.events.slice(sent, until)) this.#send(client, { type: 'event', ...event });
+    client.attached.set(session.session, Math.max(sent, until));
   }
 
   #presence(session: string): void {

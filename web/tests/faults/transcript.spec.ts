@@ -80,6 +80,16 @@ test('a link opens at its event, however old it is', async ({ gateway, arrive })
   await expect(aud.page.getByText('Event 999999 is not in the log')).toBeVisible();
 });
 
+test('a link waits for its event while the log is still coming', async ({ gateway, arrive }) => {
+  const session = longSession(gateway, 1, 98);
+  gateway.faults.replayUntil = 10;
+  const aud = await arrive('aud', `#/${session.session}/50`);
+  await expect(aud.transcript.locator('[data-seq="10"]')).toBeVisible();
+  gateway.replayRest();
+  await expect(aud.transcript.locator('.row.marked')).toContainText('Turn 1, text 49.');
+  await expect(aud.page.getByText('is not in the log')).toHaveCount(0);
+});
+
 test('what somebody looked for does not stay behind a fold', async ({ gateway, arrive }) => {
   const session = gateway.session('Folded');
   session.add('t1', { kind: 'user', text: 'look', by: 'ben', model: 'm' });
