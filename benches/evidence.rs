@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use breakglass::db::Db;
 use breakglass::hub::Hub;
 use breakglass::ids::{PromptKey, SessionId};
-use breakglass::log::{Log, NewEvent, NewSession, OpenTurn, Opened, Place, Progress, Shared};
+use breakglass::log::{Log, LogEnd, NewEvent, NewSession, Offer as Offered, OpenTurn, Opened, Place, Progress, Shared};
 use breakglass::protocol::event::Body;
 use tokio::task::JoinSet;
 
@@ -73,12 +73,12 @@ async fn places(log: &Log) -> Vec<Place> {
     places
 }
 
-async fn append(log: Log, place: Place, count: usize) -> (usize, f64) {
-    let events = events(count);
-    let begun = Instant::now();
+/// Offers events and waits until they are durable: how many, how long that took in us, and where the log ends then.
+async fn append(log: &Log, place: Place, offer: Offered) -> (usize, f64, Option<LogEnd>) {
+    let (begun, count) = (Instant::now(), offer.events().len());
     let progress = Progress { spool_bytes: 1, started: None, result_is_error: None, masked: 0 };
-    log.import(place, &events, progress).await.unwrap();
-    (count, begun.elapsed().as_secs_f64() * 1e6)
+    let end = log.import(place, offer, progress).await.unwrap();
+    (count, begun.elapsed().as_secs_f64() * 1e6, end)
 }
 
 async fn measure(offer: Offer, sealed: bool) -> Measured {
@@ -88,14 +88,23 @@ async fn measure(offer: Offer, sealed: bool) -> Measured {
     let log = if sealed { log } else { log.unsealed() };
     let places = places(&log).await;
     let (start, used, mut done, mut took_us) = (Instant::now(), used_s(), 0, Vec::new());
-    let mut take = |(count, us): (usize, f64)| {
+    let mut take = |(count, us, _): (usize, f64, Option<LogEnd>)| {
         done += count;
         took_us.push(us);
     };
     match offer {
         Offer::Flood(size) => {
+            let (mut next, mut end) = (log.offer(places[0], events(size), None), None);
             while start.elapsed() < ROUND {
-                take(append(log.clone(), places[0], size).await);
+                // As an import does: the next is made while this one becomes durable.
+                if !next.fits(end.as_ref()) {
+                    next = log.offer(places[0], next.events(), end.as_ref());
+                }
+                let predicted = next.end().cloned();
+                let ahead = async { log.offer(places[0], events(size), predicted.as_ref()) };
+                let (appended, ahead) = tokio::join!(append(&log, places[0], next), ahead);
+                (next, end) = (ahead, appended.2.clone());
+                take(appended);
             }
         }
         Offer::Paced(rate) => {
@@ -106,7 +115,8 @@ async fn measure(offer: Offer, sealed: bool) -> Measured {
                 if start.elapsed() >= ROUND {
                     break;
                 }
-                writing.spawn(append(log.clone(), places[number as usize % SESSIONS], 1));
+                let (log, place) = (log.clone(), places[number as usize % SESSIONS]);
+                writing.spawn(async move { append(&log, place, log.offer(place, events(1), None)).await });
             }
             writing.join_all().await.into_iter().for_each(&mut take);
         }
@@ -115,11 +125,11 @@ async fn measure(offer: Offer, sealed: bool) -> Measured {
             for number in 0..tasks {
                 let (log, places) = (log.clone(), places.clone());
                 writing.spawn(async move {
-                    let mut all = Vec::new();
-                    let mut next = number;
+                    let (place, mut all, mut end) = (places[number % SESSIONS], Vec::new(), None);
                     while start.elapsed() < ROUND {
-                        all.push(append(log.clone(), places[next % SESSIONS], 1).await);
-                        next += 7;
+                        let appended = append(&log, place, log.offer(place, events(1), end.as_ref())).await;
+                        end = appended.2.clone();
+                        all.push(appended);
                     }
                     all
                 });

@@ -6,6 +6,7 @@
 //! stand behind the same face.
 
 mod append;
+mod draft;
 mod due;
 mod epoch;
 mod facts;
@@ -20,6 +21,7 @@ mod sessions;
 mod turns;
 
 pub use append::{NewEvent, Place};
+pub use draft::{LogEnd, Offer};
 pub use due::Due;
 pub use facts::TurnFacts;
 pub use feed::{Fed, Feed, Shown};

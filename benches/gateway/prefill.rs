@@ -79,10 +79,10 @@ async fn fill_one(log: &Log, events: u64) -> Result<String> {
     let mut written = 0;
     while written < texts_wanted {
         let count = BATCH_EVENTS.min(texts_wanted - written);
-        let batch = texts(written + 1, count).into();
+        let batch = log.offer(place, texts(written + 1, count).into(), None);
         let progress =
             Progress { spool_bytes: written, started: Some(place.session_id), result_is_error: None, masked: 0 };
-        log.import(place, &batch, progress).await?;
+        log.import(place, batch, progress).await?;
         written += count;
     }
     let end = TurnEnd { outcome: Outcome::Ok, exit_code: Some(0), duration_ms: 1, left: Vec::new(), masked: 0 };

@@ -2,23 +2,20 @@
 
 use rusqlite::Transaction;
 
+use super::draft::{Draft, LogEnd, Offer};
 use super::due::Due;
-use super::record::{Encoded, Envelope};
-use super::seal::{Sealer, Sealing};
+use super::record::Encoded;
+use super::seal::Sealing;
 use super::sessions::SessionKey;
 use super::turns::TurnKey;
-use crate::clock::WallMs;
-use crate::frames::{Chunk, ChunkBuilder};
+use crate::frames::Chunk;
 use crate::hub::Hub;
 use crate::ids::{Seq, SessionId, TurnId};
 use crate::protocol::event::Body;
 
-/// A published chunk is closed when it has grown to this, bytes: readers share chunks, and take them one by one.
-const CHUNK_BYTES: usize = 128 << 10;
-
 /// An event that has no seq yet.
 pub struct NewEvent {
-    encoded: Encoded,
+    pub(super) encoded: Encoded,
 }
 
 impl NewEvent {
@@ -51,15 +48,15 @@ pub struct Place {
 pub(super) struct Appended {
     pub first: Seq,
     pub chunks: Vec<Chunk>,
-    /// How many leaves the session's tree has now.
-    tree_size: u64,
+    /// Where the log ends now.
+    pub end: LogEnd,
 }
 
 impl Appended {
     /// This, and what was appended right behind it.
     pub(super) fn and_then(mut self, next: Self) -> Self {
         self.chunks.extend(next.chunks);
-        self.tree_size = next.tree_size;
+        self.end = next.end;
         self
     }
 }
@@ -76,38 +73,10 @@ pub(super) struct Scribe {
 impl Scribe {
     /// Adds events to a session's log inside a transaction.
     pub(super) fn append(&self, tx: &Transaction<'_>, place: Place, events: &[NewEvent]) -> rusqlite::Result<Appended> {
-        let (head, last_activity_ms, tree_size, tree): (i64, i64, i64, Vec<u8>) = tx
-            .prepare_cached("SELECT head, last_activity_ms, tree_size, tree FROM sessions WHERE key = ?1")?
-            .query_row([place.session], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-        let before = Seq(head as u64);
-        let time = WallMs(WallMs::now().0.max(last_activity_ms));
-        let begin = |sealing| Sealer::begin(sealing, place.session_id, events.len(), before, (tree_size, &tree));
-        let mut sealer = self.sealing.map(begin).transpose()?;
-        let mut insert = tx.prepare_cached(
-            "INSERT INTO events (session, seq, time_ms, turn, kind, record, epoch, salt, commitment)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?;
-        let epoch = self.sealing.map(|sealing| sealing.epoch_key);
-        let envelope = Envelope::new(place.session_id, &time.rfc3339(), place.turn_id);
-        let mut frames = Frames::new(before.next());
-        let (mut seq, mut record) = (before, String::new());
-        for event in events {
-            seq = seq.next();
-            event.encoded.write_record(&envelope, seq, &mut record);
-            let seal = sealer.as_mut().map(|sealer| sealer.seal(seq, &record));
-            let (salt, commitment) = seal.map(|seal| (seal.salt, seal.commitment)).unzip();
-            let (session, turn, kind) = (place.session, place.turn, event.encoded.kind);
-            insert.execute((session, seq.0 as i64, time.0, turn, kind, &record, epoch, salt, commitment))?;
-            frames.push(&record);
-        }
-        // One change of the session's row for all of it.
-        let sealed = sealer.and_then(Sealer::finish);
-        let (tree, tree_size) = sealed.map_or((tree, tree_size), |tree| (tree.to_bytes(), tree.size() as i64));
-        tx.prepare_cached(
-            "UPDATE sessions SET head = ?2, last_activity_ms = ?3, tree = ?4, tree_size = ?5 WHERE key = ?1",
-        )?
-        .execute((place.session, seq.0 as i64, time.0, tree, tree_size))?;
-        Ok(Appended { first: before.next(), chunks: frames.finish(), tree_size: tree_size as u64 })
+        let end = LogEnd::read(tx, place.session)?;
+        let draft = Draft::new(self, place, end, events)?;
+        // It was read in this transaction: nobody can have moved it.
+        insert(tx, place, &draft)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
     /// The same, where there may be nothing to add.
@@ -120,43 +89,62 @@ impl Scribe {
         if events.is_empty() { Ok(None) } else { self.append(tx, place, events).map(Some) }
     }
 
+    /// The same with what was drafted before, if the log still ends where that begins.
+    pub(super) fn append_offer(
+        &self,
+        tx: &Transaction<'_>,
+        place: Place,
+        offer: &Offer,
+    ) -> rusqlite::Result<Option<Appended>> {
+        if let Some(draft) = &offer.draft
+            && !draft.records.is_empty()
+            && let Some(appended) = insert(tx, place, draft)?
+        {
+            return Ok(Some(appended));
+        }
+        self.append_some(tx, place, &offer.events)
+    }
+
     /// Tells of what is durable now.
     pub(super) fn publish(&self, place: Place, appended: Option<&Appended>) {
         if let Some(appended) = appended {
             self.hub.publish(place.session_id, appended.chunks.clone());
-            self.due.grown(place.session, appended.tree_size, appended.count());
+            self.due.grown(place.session, appended.end.tree_size(), appended.count());
         }
     }
+}
+
+/// Inserts what was drafted. `None`: the log does not end where the draft begins.
+fn insert(tx: &Transaction<'_>, place: Place, draft: &Draft) -> rusqlite::Result<Option<Appended>> {
+    // One change of the session's row for all of it.
+    if !draft.begin.advance(&draft.end, tx, place.session)? {
+        return Ok(None);
+    }
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO events (session, seq, time_ms, turn, kind, record, epoch, salt, commitment)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    // What all of them have in common is bound once.
+    insert.raw_bind_parameter(1, place.session)?;
+    insert.raw_bind_parameter(3, draft.end.time().0)?;
+    insert.raw_bind_parameter(4, place.turn)?;
+    insert.raw_bind_parameter(7, draft.epoch)?;
+    for drafted in &draft.records {
+        insert.raw_bind_parameter(2, drafted.seq.0 as i64)?;
+        insert.raw_bind_parameter(5, drafted.kind)?;
+        insert.raw_bind_parameter(6, &drafted.record)?;
+        if let Some(seal) = &drafted.seal {
+            insert.raw_bind_parameter(8, seal.salt)?;
+            insert.raw_bind_parameter(9, seal.commitment)?;
+        }
+        insert.raw_execute()?;
+    }
+    let first = draft.begin.head().next();
+    Ok(Some(Appended { first, chunks: draft.chunks.clone(), end: draft.end.clone() }))
 }
 
 impl Appended {
     fn count(&self) -> u64 {
         self.chunks.last().map_or(0, |chunk| chunk.last().0 + 1 - self.first.0)
-    }
-}
-
-/// Collects records into chunks for publishing.
-struct Frames {
-    chunks: Vec<Chunk>,
-    open: ChunkBuilder,
-    next: Seq,
-}
-
-impl Frames {
-    fn new(first: Seq) -> Self {
-        Self { chunks: Vec::new(), open: ChunkBuilder::new(first), next: first }
-    }
-
-    fn push(&mut self, record: &str) {
-        self.open.push(record);
-        self.next = self.next.next();
-        if self.open.bytes() >= CHUNK_BYTES {
-            self.chunks.extend(std::mem::replace(&mut self.open, ChunkBuilder::new(self.next)).finish());
-        }
-    }
-
-    fn finish(mut self) -> Vec<Chunk> {
-        self.chunks.extend(self.open.finish());
-        self.chunks
     }
 }

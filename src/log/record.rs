@@ -52,16 +52,16 @@ impl Encoded {
         self
     }
 
-    /// Writes the record over what `into` holds.
-    pub(super) fn write_record(&self, envelope: &Envelope, seq: Seq, into: &mut String) {
-        into.clear();
-        into.reserve(ENVELOPE_BYTES_MAX + self.members.len());
-        into.push_str(&envelope.before_seq);
+    /// The whole record.
+    pub(super) fn record(&self, envelope: &Envelope, seq: Seq) -> String {
+        let mut record = String::with_capacity(ENVELOPE_BYTES_MAX + self.members.len());
+        record.push_str(&envelope.before_seq);
         // Writing to a string cannot fail.
-        let _infallible = write!(into, "{seq}");
+        let _infallible = write!(record, "{seq}");
         for part in [&envelope.behind_seq, &self.members, "}"] {
-            into.push_str(part);
+            record.push_str(part);
         }
+        record
     }
 }
 
@@ -174,9 +174,8 @@ mod tests {
 
     fn record(body: &Body, reference: Option<&str>) -> String {
         let (session, turn) = (SessionId::random(), TurnId::random());
-        let (mut record, envelope) = (String::new(), Envelope::new(session, "2026-11-21T03:14:15.926Z", turn));
-        Encoded::new(reference, body).write_record(&envelope, Seq(u64::MAX), &mut record);
-        record
+        let envelope = Envelope::new(session, "2026-11-21T03:14:15.926Z", turn);
+        Encoded::new(reference, body).record(&envelope, Seq(u64::MAX))
     }
 
     #[test]

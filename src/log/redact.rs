@@ -269,8 +269,7 @@ fn replace(tx: &Transaction<'_>, wish: &Wish, found: Found) -> rusqlite::Result<
     let Found { place, record, .. } = found;
     let Some(body) = without_content(record.body.clone()) else { return Ok(None) };
     let envelope = Envelope::new(place.session_id, &record.time, place.turn_id);
-    let mut stub = String::new();
-    Encoded::new(record.reference.as_deref(), &body).into_stub().write_record(&envelope, wish.seq, &mut stub);
+    let stub = Encoded::new(record.reference.as_deref(), &body).into_stub().record(&envelope, wish.seq);
     tx.prepare_cached("UPDATE events SET record = ?3, salt = NULL WHERE session = ?1 AND seq = ?2")?.execute((
         wish.session,
         wish.seq.0 as i64,

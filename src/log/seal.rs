@@ -41,12 +41,12 @@ impl Sealer {
         session: SessionId,
         count: usize,
         head: Seq,
-        (tree_size, tree): (i64, &[u8]),
+        (tree_size, tree): (u64, &[u8]),
     ) -> rusqlite::Result<Self> {
         let mut random = vec![0; count * SALT_BYTES];
         getrandom::fill(&mut random).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         let salts = random.as_chunks().0.to_vec();
-        let tree = Frontier::from_bytes(tree_size as u64, tree).filter(|tree| tree.size() == head.0);
+        let tree = Frontier::from_bytes(tree_size, tree).filter(|tree| tree.size() == head.0);
         if tree.is_none() {
             tracing::error!(session.id = %session, tree_size, head = head.0,
                 "the evidence of a session is damaged: its tree does not fit its log, which goes on without");
@@ -82,7 +82,7 @@ pub(super) fn backfill(tx: &Transaction<'_>, sealing: Sealing, key: SessionKey) 
         .prepare_cached(sql)?
         .query_row([key], |row| Ok((parse_id(row, 0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let mut from = size;
-    let mut sealer = Sealer::begin(sealing, session, 0, Seq(size as u64), (size, &tree))?;
+    let mut sealer = Sealer::begin(sealing, session, 0, Seq(size as u64), (size as u64, &tree))?;
     while from < head && sealer.tree.is_some() {
         let rows = unsealed_records(tx, key, from)?;
         let Some((last, _, _)) = rows.last() else { break };

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use sha2::{Digest, Sha256};
 
 use super::append::{Appended, NewEvent, Place, Scribe};
+use super::draft::{LogEnd, Offer};
 use super::epoch::HighWater;
 use super::sessions::{SessionKey, parse_conversation, parse_id};
 use super::{Log, LogError};
@@ -236,12 +237,12 @@ impl Log {
         Ok(opened)
     }
 
-    /// Adds what the agent said, with how far its spool was read.
+    /// Adds what the agent said, with how far its spool was read. Says where the log ends then, if something was added.
     ///
     /// # Errors
     /// When the log cannot be written; then neither events nor progress are in it.
-    pub async fn import(&self, place: Place, events: &Shared, progress: Progress) -> Result<(), LogError> {
-        let (events, scribe) = (events.clone(), self.scribe.clone());
+    pub async fn import(&self, place: Place, offer: Offer, progress: Progress) -> Result<Option<LogEnd>, LogError> {
+        let scribe = self.scribe.clone();
         self.step(place, move |tx| {
             tx.prepare_cached(
                 "UPDATE turns SET spool_bytes = ?2, result_is_error = coalesce(?3, result_is_error), masked = masked + ?4
@@ -252,7 +253,7 @@ impl Log {
                 tx.prepare_cached("UPDATE sessions SET started = 1, conversation = ?2 WHERE key = ?1")?
                     .execute((place.session, conversation.to_string()))?;
             }
-            scribe.append_some(tx, place, &events)
+            scribe.append_offer(tx, place, &offer)
         })
         .await
     }
@@ -263,7 +264,7 @@ impl Log {
     /// When the log cannot be written.
     pub async fn note(&self, place: Place, events: &Shared) -> Result<(), LogError> {
         let (events, scribe) = (events.clone(), self.scribe.clone());
-        self.step(place, move |tx| scribe.append_some(tx, place, &events)).await
+        self.step(place, move |tx| scribe.append_some(tx, place, &events)).await.map(drop)
     }
 
     /// Begins another attempt at running the agent, with a new spool.
@@ -278,6 +279,7 @@ impl Log {
             scribe.append_some(tx, place, &events)
         })
         .await
+        .map(drop)
     }
 
     /// Writes down who wants the turn stopped, before anything is signalled. Only the first is written.
@@ -296,6 +298,7 @@ impl Log {
             scribe.append_some(tx, place, if first == 1 { std::slice::from_ref(&cancelled) } else { &[] })
         })
         .await
+        .map(drop)
     }
 
     /// Ends the turn: what is left to say, then its `turn_end`. A turn that has ended already stays as it is.
@@ -356,13 +359,14 @@ impl Log {
     }
 
     /// Runs one step of a turn in a transaction and publishes its events once they are durable.
-    async fn step<F>(&self, place: Place, work: F) -> Result<(), LogError>
+    async fn step<F>(&self, place: Place, work: F) -> Result<Option<LogEnd>, LogError>
     where
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<Appended>> + Send + 'static,
     {
         let teller = self.scribe.clone();
-        self.db.writer.write_then(work, move |appended| teller.publish(place, appended.as_ref())).await?;
-        Ok(())
+        let appended =
+            self.db.writer.write_then(work, move |appended| teller.publish(place, appended.as_ref())).await?;
+        Ok(appended.map(|appended| appended.end))
     }
 }
 

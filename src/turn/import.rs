@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::translate::{self, Note};
 use crate::ids::{SessionId, TurnId};
-use crate::log::{Log, NewEvent, Place, Progress, Shared};
+use crate::log::{Log, LogEnd, NewEvent, Offer, Place, Progress};
 use crate::mask::Masks;
 use crate::protocol::event::LeftProcess;
 use crate::turn::follow::{Chunk, SpoolReader, SpoolWatch};
@@ -57,6 +57,8 @@ pub struct Import<'a> {
     pub conversation: SessionId,
     /// How far it is.
     pub position: Position,
+    /// Where the session's log ends, as far as is known; to be wrong costs time only.
+    pub end: Option<LogEnd>,
     /// Somebody's wish to stop the turn, once it is in the log.
     pub stop: &'a CancellationToken,
     /// The gateway stops: leave the turn to its supervisor.
@@ -148,12 +150,18 @@ impl Import<'_> {
         Evidence::Lost { loss: Loss::SupervisorDied, left: clean_up(self.place.turn_id).await }
     }
 
-    /// Imports every whole line that is there now. While one chunk becomes durable the next is read and translated.
+    /// Imports every whole line that is there now. While one chunk becomes durable the next is read, translated and drafted.
     async fn drain(&mut self, reader: &mut SpoolReader) -> std::io::Result<Result<(), Abandoned>> {
-        let (mut read, mut translated) = translate_next(reader, self.masks)?;
+        let translator = Translator { log: self.log, masks: self.masks, place: self.place };
+        let (mut read, mut translated) = translator.next(reader, self.end.as_ref())?;
         loop {
-            let (is_last, masks) = (read.read_bytes == 0, self.masks);
-            let ahead = async { if is_last { Ok(None) } else { translate_next(reader, masks).map(Some) } };
+            let is_last = read.read_bytes == 0;
+            if !translated.offer.fits(self.end.as_ref()) {
+                // Somebody else has appended since it was drafted.
+                translated.offer = self.log.offer(self.place, translated.offer.events(), self.end.as_ref());
+            }
+            let end = translated.offer.end().or(self.end.as_ref()).cloned();
+            let ahead = async { if is_last { Ok(None) } else { translator.next(reader, end.as_ref()).map(Some) } };
             let (imported, ahead) = tokio::join!(self.import(&read, translated), ahead);
             if imported.is_err() || self.stopping.is_cancelled() {
                 return Ok(Err(Abandoned));
@@ -174,10 +182,12 @@ impl Import<'_> {
             return Ok(Err(Abandoned));
         }
         let rest = reader.rest();
-        Ok(self.import(&rest, Translated::of(&rest, self.masks)).await)
+        let translator = Translator { log: self.log, masks: self.masks, place: self.place };
+        let translated = translator.translate(&rest, self.end.as_ref());
+        Ok(self.import(&rest, translated).await)
     }
 
-    async fn import(&mut self, chunk: &Chunk, translated: Translated<'_>) -> Result<(), Abandoned> {
+    async fn import(&mut self, chunk: &Chunk, translated: Translated) -> Result<(), Abandoned> {
         if chunk.skipped > 0 {
             tracing::warn!(turn.id = %self.place.turn_id, lines = chunk.skipped, "lines too long to translate were left out");
         }
@@ -193,15 +203,17 @@ impl Import<'_> {
             result_is_error: translated.result_is_error,
             masked: translated.masked,
         };
-        let events: Shared = translated.events.into();
-        persist(self.stopping, || self.log.import(self.place, &events, progress)).await
+        let (log, place, mut offer) = (self.log, self.place, translated.offer);
+        let end = persist(self.stopping, || {
+            // What could not be written at once is drafted when it can: its time is that of the append.
+            let later = offer.undrafted();
+            log.import(place, std::mem::replace(&mut offer, later), progress)
+        });
+        if let Some(end) = end.await? {
+            self.end = Some(end);
+        }
+        Ok(())
     }
-}
-
-fn translate_next<'m>(reader: &mut SpoolReader, masks: &'m Masks) -> std::io::Result<(Chunk, Translated<'m>)> {
-    let read = reader.read(READ_BYTES_MAX)?;
-    let translated = Translated::of(&read, masks);
-    Ok((read, translated))
 }
 
 /// Why a spool could not be followed.
@@ -223,7 +235,45 @@ impl FollowError {
 }
 
 /// What some lines come to.
-struct Translated<'m> {
+struct Translated {
+    offer: Offer,
+    began: bool,
+    result_is_error: Option<bool>,
+    masked: u64,
+}
+
+/// Makes of lines what the log takes.
+#[derive(Clone, Copy)]
+struct Translator<'a> {
+    log: &'a Log,
+    masks: &'a Masks,
+    place: Place,
+}
+
+impl Translator<'_> {
+    /// The next chunk of the spool; `end` is where the log will end when its turn comes.
+    fn next(self, reader: &mut SpoolReader, end: Option<&LogEnd>) -> std::io::Result<(Chunk, Translated)> {
+        let read = reader.read(READ_BYTES_MAX)?;
+        let translated = self.translate(&read, end);
+        Ok((read, translated))
+    }
+
+    fn translate(self, chunk: &Chunk, end: Option<&LogEnd>) -> Translated {
+        let mut lines = Lines { masks: self.masks, events: Vec::new(), began: false, result_is_error: None, masked: 0 };
+        for line in &chunk.lines {
+            if line.bytes.len() >= HEAVY_BYTES {
+                tokio::task::block_in_place(|| lines.add(&line.bytes));
+            } else {
+                lines.add(&line.bytes);
+            }
+        }
+        let Lines { events, began, result_is_error, masked, .. } = lines;
+        Translated { offer: self.log.offer(self.place, events.into(), end), began, result_is_error, masked }
+    }
+}
+
+/// What the lines so far come to.
+struct Lines<'m> {
     masks: &'m Masks,
     events: Vec<NewEvent>,
     began: bool,
@@ -231,19 +281,7 @@ struct Translated<'m> {
     masked: u64,
 }
 
-impl<'m> Translated<'m> {
-    fn of(chunk: &Chunk, masks: &'m Masks) -> Self {
-        let mut this = Self { masks, events: Vec::new(), began: false, result_is_error: None, masked: 0 };
-        for line in &chunk.lines {
-            if line.bytes.len() >= HEAVY_BYTES {
-                tokio::task::block_in_place(|| this.add(&line.bytes));
-            } else {
-                this.add(&line.bytes);
-            }
-        }
-        this
-    }
-
+impl Lines<'_> {
     fn add(&mut self, line: &[u8]) {
         let line = translate::line(line);
         match line.note {

@@ -14,17 +14,17 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abandoned;
 
-/// Repeats a write until it is acknowledged.
+/// Repeats a write until it is acknowledged, and gives its answer.
 ///
 /// # Errors
 /// [`Abandoned`] when the gateway stops, or when repeating is no use.
-pub async fn persist<F>(stopping: &CancellationToken, mut write: impl FnMut() -> F) -> Result<(), Abandoned>
+pub async fn persist<T, F>(stopping: &CancellationToken, mut write: impl FnMut() -> F) -> Result<T, Abandoned>
 where
-    F: Future<Output = Result<(), LogError>>,
+    F: Future<Output = Result<T, LogError>>,
 {
     loop {
         match write().await {
-            Ok(()) => return Ok(()),
+            Ok(answer) => return Ok(answer),
             Err(LogError::Write(WriteError::Unavailable { .. }) | LogError::Read(_)) => {}
             Err(LogError::Write(WriteError::Closed)) => return Err(Abandoned),
             Err(error) => {

@@ -156,6 +156,7 @@ impl Turn {
             dir,
             conversation: told(dir).unwrap_or(self.place.session_id),
             position: self.position,
+            end: None,
             stop: &self.stop,
             stopping: &workshop.stopping,
         };

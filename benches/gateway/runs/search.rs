@@ -144,7 +144,8 @@ async fn wait(search: &Search) -> Result<()> {
 
 async fn import(log: &Log, place: Place, events: Shared) -> Result<()> {
     let progress = Progress { spool_bytes: 1, started: None, result_is_error: None, masked: 0 };
-    Ok(log.import(place, &events, progress).await?)
+    log.import(place, log.offer(place, events, None), progress).await?;
+    Ok(())
 }
 
 const WORDS: [&str; 16] = [

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use breakglass::db::{Db, connection};
-use breakglass::log::{Log, Place, Progress, Shared};
+use breakglass::log::{Log, LogEnd, Offer as Offered, Place, Progress};
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 
@@ -22,7 +22,7 @@ const EVENTS_PER_S: u64 = 1_000;
 
 /// How the load is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Offer {
+enum Load {
     /// One event at a time, at a rate.
     Paced,
     /// One session's agent floods: imports of so many events, one after another.
@@ -43,11 +43,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let seconds = Duration::from_secs(options.pick(2, 5));
     let mut rows = Vec::new();
-    for offer in [Offer::Paced, Offer::Flood(64), Offer::Flood(512), Offer::InFlight(64), Offer::InFlight(512)] {
-        let name = match offer {
-            Offer::Paced => format!("{EVENTS_PER_S} events/s, one by one"),
-            Offer::Flood(events) => format!("one session, {events} an import"),
-            Offer::InFlight(events) => format!("{SESSIONS} sessions, {events} in flight"),
+    for load in [Load::Paced, Load::Flood(64), Load::Flood(512), Load::InFlight(64), Load::InFlight(512)] {
+        let name = match load {
+            Load::Paced => format!("{EVENTS_PER_S} events/s, one by one"),
+            Load::Flood(events) => format!("one session, {events} an import"),
+            Load::InFlight(events) => format!("{SESSIONS} sessions, {events} in flight"),
         };
         if !options.wants(&name) {
             continue;
@@ -55,9 +55,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let (mut raw, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..options.rounds {
             let root = folder()?;
-            raw.push(raw::write(root.path(), offer, seconds)?);
+            raw.push(raw::write(root.path(), load, seconds)?);
             let root = folder()?;
-            ours.push(runtime.block_on(through_log(root.path(), offer, seconds))?);
+            ours.push(runtime.block_on(through_log(root.path(), load, seconds))?);
         }
         let rate = |rounds: &[Written]| median(rounds.iter().map(|one| one.events_per_s));
         let us = |rounds: &[Written]| {
@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-async fn through_log(root: &Path, offer: Offer, how_long: Duration) -> Result<Written> {
+async fn through_log(root: &Path, load: Load, how_long: Duration) -> Result<Written> {
     let log = prefill::open(root).await?;
     let mut places = Vec::new();
     for _ in 0..SESSIONS {
@@ -95,31 +95,38 @@ async fn through_log(root: &Path, offer: Offer, how_long: Duration) -> Result<Wr
     }
     let (start, used_s) = (Instant::now(), cpu::used_s(std::process::id())?);
     let (mut events, mut took_us) = (0, Vec::new());
-    match offer {
-        Offer::Flood(size) => {
-            let mut next: Shared = prefill::texts(0, size as u64).into();
+    match load {
+        Load::Flood(size) => {
+            let (mut next, mut end) = (offered(&log, places[0], 0, size as u64, None), None);
             while start.elapsed() < how_long {
                 events += size as u64;
-                // Encoding is the importing task's work in the gateway too, and counts; there too it is done while the
-                // events before become durable.
-                let begun = Instant::now();
-                let import = async { import(&log, places[0], &next).await.map(|()| us(begun)) };
-                let encode = async { prefill::texts(events, size as u64).into() };
-                let (imported, encoded) = tokio::join!(import, encode);
-                took_us.push(imported?);
-                next = encoded;
+                // Encoding and drafting are the importing task's work in the gateway too, and count; there too it is done
+                // while the events before become durable.
+                if !next.fits(end.as_ref()) {
+                    next = log.offer(places[0], next.events(), end.as_ref());
+                }
+                let (begun, predicted) = (Instant::now(), next.end().cloned());
+                let import = async { import(&log, places[0], next).await.map(|end| (end, us(begun))) };
+                let ahead = async { offered(&log, places[0], events, size as u64, predicted.as_ref()) };
+                let (imported, ahead) = tokio::join!(import, ahead);
+                let (imported_end, took) = imported?;
+                (next, end) = (ahead, imported_end);
+                took_us.push(took);
             }
         }
-        Offer::Paced => {
+        Load::Paced => {
             let mut writing = JoinSet::new();
             while start.elapsed() < how_long {
                 let due = Duration::from_secs_f64(events as f64 / EVENTS_PER_S as f64);
-                tokio::time::sleep(due.saturating_sub(start.elapsed())).await;
+                // The runtime's clock ticks by the millisecond: who is late must not be made later by it.
+                if let Some(early) = due.checked_sub(start.elapsed()) {
+                    tokio::time::sleep(early).await;
+                }
                 let (log, place) = (log.clone(), places[usize::try_from(events)? % SESSIONS]);
                 events += 1;
                 writing.spawn(async move {
                     let begun = Instant::now();
-                    import(&log, place, &prefill::texts(events, 1).into()).await?;
+                    import(&log, place, offered(&log, place, events, 1, None)).await?;
                     anyhow::Ok(us(begun))
                 });
             }
@@ -127,15 +134,16 @@ async fn through_log(root: &Path, offer: Offer, how_long: Duration) -> Result<Wr
                 took_us.push(done?);
             }
         }
-        Offer::InFlight(producers) => {
+        Load::InFlight(producers) => {
             let mut writing = JoinSet::new();
             for producer in 0..producers {
                 let (log, place) = (log.clone(), places[producer % SESSIONS]);
                 writing.spawn(async move {
-                    let mut took_us = Vec::new();
+                    let (mut took_us, mut end) = (Vec::new(), None);
                     while start.elapsed() < how_long {
                         let begun = Instant::now();
-                        import(&log, place, &prefill::texts(took_us.len() as u64, 1).into()).await?;
+                        let next = offered(&log, place, took_us.len() as u64, 1, end.as_ref());
+                        end = import(&log, place, next).await?;
                         took_us.push(us(begun));
                     }
                     anyhow::Ok(took_us)
@@ -156,9 +164,13 @@ fn written(events: f64, start: Instant, used_s: f64, took_us: Vec<f64>) -> Resul
     Ok(Written { events_per_s, us: Spread::of(took_us), cpu_us })
 }
 
-async fn import(log: &Log, place: Place, events: &Shared) -> Result<()> {
+fn offered(log: &Log, place: Place, from: u64, count: u64, end: Option<&LogEnd>) -> Offered {
+    log.offer(place, prefill::texts(from, count).into(), end)
+}
+
+async fn import(log: &Log, place: Place, offer: Offered) -> Result<Option<LogEnd>> {
     let progress = Progress { spool_bytes: 1, started: None, result_is_error: None, masked: 0 };
-    Ok(log.import(place, events, progress).await?)
+    Ok(log.import(place, offer, progress).await?)
 }
 
 fn us(begun: Instant) -> f64 {
@@ -168,7 +180,7 @@ fn us(begun: Instant) -> f64 {
 mod raw {
     use super::*;
 
-    pub(super) fn write(root: &Path, offer: Offer, how_long: Duration) -> Result<Written> {
+    pub(super) fn write(root: &Path, load: Load, how_long: Duration) -> Result<Written> {
         std::fs::create_dir_all(data(root))?;
         let path = data(root).join("breakglass.db");
         drop(Db::open(&path)?);
@@ -176,16 +188,16 @@ mod raw {
         // The log's own checkpoints run beside it; here SQLite's do, as often.
         connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
         prepare(&connection)?;
-        let (batch, sessions) = match offer {
-            Offer::Paced => (1, SESSIONS),
-            Offer::Flood(size) => (size, 1),
-            Offer::InFlight(producers) => (producers, SESSIONS),
+        let (batch, sessions) = match load {
+            Load::Paced => (1, SESSIONS),
+            Load::Flood(size) => (size, 1),
+            Load::InFlight(producers) => (producers, SESSIONS),
         };
         let record = "x".repeat(300);
         let (start, used_s) = (Instant::now(), cpu::used_s(std::process::id())?);
         let (mut events, mut took_us) = (0, Vec::new());
         while start.elapsed() < how_long {
-            if offer == Offer::Paced {
+            if load == Load::Paced {
                 let due = Duration::from_secs_f64(events as f64 / EVENTS_PER_S as f64);
                 std::thread::sleep(due.saturating_sub(start.elapsed()));
             }
