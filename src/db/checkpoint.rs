@@ -1,8 +1,13 @@
-//! Checkpoints, off the commit path: a thread of its own with a connection of its own.
+//! Checkpoints: a thread of its own moves pages into the database file while the writer goes on, and the writer moves what
+//! little is left between two commits, so that the write-ahead file begins anew instead of growing.
 //!
-//! SQLite's automatic checkpoints report no errors and stall a commit; these do neither. Knows only file sizes.
+//! SQLite's automatic checkpoints report no errors and stall a commit for all of it. Knows only pages.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rusqlite::Connection;
@@ -10,46 +15,97 @@ use rusqlite::Connection;
 use super::connection;
 use super::error::OpenError;
 
-/// Write-ahead log size at which pages are moved into the database file, bytes (4,000 pages).
-const PASSIVE_BYTES: u64 = 16 << 20;
-/// Size beyond which the file itself is cut back, bytes.
-const TRUNCATE_BYTES: u64 = 64 << 20;
-/// Commits between two looks at the file's size: a look costs a system call.
-const COMMITS_PER_LOOK: u32 = 64;
+/// Pages in the write-ahead file from which they are moved: 16 MiB.
+const DUE_PAGES: u32 = 4_000;
+/// When readers kept the file from beginning anew, the next try comes so many pages later: 4 MiB.
+const AGAIN_PAGES: u32 = 1_000;
 /// How long a truncating checkpoint waits for readers: commits wait with it, so not long.
 const READERS_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// Told of every commit; wakes the checkpoint thread when there is enough to do.
+/// The writer's side: sees after every commit whether there is enough to do.
 pub(super) struct Checkpointer {
-    wal: PathBuf,
-    commits: u32,
+    /// Pages in the write-ahead file, as of the last commit.
+    pages: Arc<AtomicU32>,
+    /// The thread is woken when there are so many.
+    next: u32,
     wake: SyncSender<()>,
+    /// The thread has moved all but the newest pages.
+    moved: Arc<AtomicBool>,
 }
 
 impl Checkpointer {
-    pub(super) fn start(database: &Path) -> Result<Self, OpenError> {
-        let mut wal = database.as_os_str().to_owned();
-        wal.push("-wal");
-        let wal = PathBuf::from(wal);
-        let connection = connection::open_writing(database)?;
+    /// `writer` is the connection that commits.
+    pub(super) fn start(database: &Path, writer: &mut Connection) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Sqlite { path: database.to_owned(), source };
-        connection.busy_timeout(READERS_TIMEOUT).map_err(refused)?;
-        // One pending wake-up is enough: the thread looks at the file, not at a count.
+        let pages = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&pages);
+        let hook = move |_: &mut rusqlite::hooks::Wal, pages: i32| {
+            seen.store(pages.unsigned_abs(), Ordering::Relaxed);
+            Ok(())
+        };
+        writer.wal_hook(Some(hook)).map_err(refused)?;
+        // One pending wake-up is enough.
         let (wake, woken) = sync_channel(1);
-        let file = wal.clone();
-        std::thread::Builder::new().name("log-checkpoint".to_owned()).spawn(move || run(&connection, &file, &woken))?;
-        Ok(Self { wal, commits: 0, wake })
+        let moved = Arc::new(AtomicBool::new(false));
+        let mover = Mover {
+            connection: connection::open_writing(database)?,
+            database: ManuallyDrop::new(File::open(database)?),
+            moved: Arc::clone(&moved),
+        };
+        std::thread::Builder::new().name("log-checkpoint".to_owned()).spawn(move || mover.run(&woken))?;
+        Ok(Self { pages, next: DUE_PAGES, wake, moved })
     }
 
-    pub(super) fn committed(&mut self) {
-        self.commits += 1;
-        if self.commits < COMMITS_PER_LOOK {
-            return;
+    /// After a commit, on the writer's connection and thread.
+    pub(super) fn committed(&mut self, writer: &Connection) {
+        if self.moved.swap(false, Ordering::Acquire) {
+            // Nobody appends meanwhile: now all is moved, and unless somebody reads in the file the next commit begins it anew.
+            checkpoint(writer);
         }
-        self.commits = 0;
-        if size_bytes(&self.wal) >= PASSIVE_BYTES {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages < self.next.saturating_sub(AGAIN_PAGES) {
+            self.next = DUE_PAGES;
+        }
+        if pages >= self.next {
+            self.next = pages + AGAIN_PAGES;
             let _already_awake = self.wake.try_send(());
         }
+    }
+}
+
+/// The thread's side.
+struct Mover {
+    connection: Connection,
+    /// For syncing. Never closed: to close any descriptor of a database file takes away all locks that this process has on
+    /// it (sqlite.org/howtocorrupt.html section 2.2). One for each time that a process opens a log.
+    database: ManuallyDrop<File>,
+    moved: Arc<AtomicBool>,
+}
+
+impl Mover {
+    fn run(self, woken: &Receiver<()>) {
+        while woken.recv().is_ok() {
+            // Twice: what was appended during the long first time is little the second time. SQLite itself syncs only if
+            // nothing was appended meanwhile; what is synced here the writer does not have to wait for.
+            for _ in 0..2 {
+                checkpoint(&self.connection);
+                if let Err(error) = self.database.sync_data() {
+                    tracing::error!(%error, "the database file cannot be synced; its pages stay in the write-ahead file");
+                }
+            }
+            self.moved.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Moves what can be moved without waiting for anybody.
+fn checkpoint(connection: &Connection) {
+    let outcome = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    });
+    match outcome {
+        Ok((busy, pages, moved)) => tracing::debug!(busy, pages, moved, "checkpoint"),
+        Err(error) => tracing::error!(%error, "a checkpoint failed; the log stays in its write-ahead file"),
     }
 }
 
@@ -61,21 +117,4 @@ pub(super) fn truncate(database: &Path) -> Result<bool, OpenError> {
     let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
     let busy: i64 = connection.query_row(sql, [], |row| row.get(0)).map_err(refused)?;
     Ok(busy == 0)
-}
-
-fn size_bytes(wal: &Path) -> u64 {
-    std::fs::metadata(wal).map_or(0, |meta| meta.len())
-}
-
-fn run(connection: &Connection, wal: &Path, woken: &Receiver<()>) {
-    while woken.recv().is_ok() {
-        let mode = if size_bytes(wal) >= TRUNCATE_BYTES { "TRUNCATE" } else { "PASSIVE" };
-        let checkpoint = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-        });
-        match checkpoint {
-            Ok((busy, pages, moved)) => tracing::debug!(mode, busy, pages, moved, "checkpoint"),
-            Err(error) => tracing::error!(mode, %error, "a checkpoint failed; the log stays in its write-ahead file"),
-        }
-    }
 }

@@ -46,7 +46,7 @@ impl Db {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let mut connection = connection::open_writing(path)?;
         migrate::migrate(&mut connection)?;
-        let checkpointer = checkpoint::Checkpointer::start(path)?;
+        let checkpointer = checkpoint::Checkpointer::start(path, &mut connection)?;
         let readers = Readers::open(path)?;
         Ok(Self { writer: Writer::start(connection, checkpointer)?, readers, path: path.into() })
     }
@@ -100,6 +100,26 @@ mod tests {
                 .collect::<Result<Vec<_>, _>>()
         });
         assert_eq!(names.await.unwrap(), ["a", "c"]);
+    }
+
+    #[tokio::test]
+    async fn the_write_ahead_file_begins_anew_while_there_is_writing_and_reading() {
+        const COMMITS: u64 = 3_000;
+        const COMMIT_BYTES: u64 = 40 << 10;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.db");
+        let db = Db::open(&path).unwrap();
+        for number in 0..COMMITS {
+            let put = move |tx: &rusqlite::Transaction<'_>| {
+                let sql = "INSERT INTO meta (name, value) VALUES (?1, zeroblob(?2))";
+                tx.prepare_cached(sql)?.execute((number.to_string(), COMMIT_BYTES as i64))
+            };
+            db.writer.write(put).await.unwrap();
+            let rows = db.readers.read(|c| c.query_row("SELECT count(*) FROM meta", [], |row| row.get::<_, i64>(0)));
+            assert!(rows.await.unwrap() > number as i64);
+        }
+        let bytes = std::fs::metadata(path.with_extension("db-wal")).unwrap().len();
+        assert!(bytes < COMMITS * COMMIT_BYTES / 2, "{bytes} bytes, it only grows");
     }
 
     #[test]

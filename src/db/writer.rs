@@ -141,7 +141,7 @@ impl Thread {
             for (job, result) in settled {
                 job.settle(result);
             }
-            self.checkpointer.committed();
+            self.checkpointer.committed(&self.connection);
             if matches!(*self.health.borrow(), Health::Broken(_)) {
                 jobs.close();
             }
