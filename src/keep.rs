@@ -1,11 +1,14 @@
 //! Keeping: what may go and when, what must stay, copies and their return.
 //!
 //! Invariant: nothing goes without a row in `keeping` that is durable before the first file is gone; nothing of a session under legal hold goes, and
-//! nothing of one whose turn runs. Records of the log never go this way, so what was signed still verifies. Knows nothing of HTTP.
+//! nothing of one whose turn runs. Records go only with their whole session, whose removal is signed, so that what was signed still verifies. Knows
+//! nothing of HTTP.
 
 pub mod backup;
+pub mod limits;
 pub mod raw;
 pub mod restore;
+pub mod sessions;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -13,6 +16,8 @@ use crate::clock::WallMs;
 use crate::db::{Db, ReadError, WriteError};
 use crate::ids::SessionId;
 
+/// As whom the gateway itself is written down.
+const BY: &str = "retention";
 /// Rows that are listed at once.
 const ACTS_MAX: i64 = 10_000;
 
@@ -21,7 +26,7 @@ const ACTS_MAX: i64 = 10_000;
 pub struct Act {
     /// When.
     pub time: WallMs,
-    /// What: `hold`, `release`, `raw-removed`, `backup`, `restore`.
+    /// What: `hold`, `release`, `raw-removed`, `session-removed`, `backup`, `restore`.
     pub act: String,
     /// To which session.
     pub session: Option<String>,
@@ -73,7 +78,7 @@ impl Keep {
     /// When the database cannot be read.
     pub async fn sessions_beginning(&self, begins: String) -> Result<Vec<SessionId>, KeepError> {
         let read = move |connection: &Connection| {
-            let sql = "SELECT id FROM sessions WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2";
+            let sql = "SELECT id FROM sessions WHERE substr(id, 1, length(?1)) = ?1 AND removal IS NULL ORDER BY id LIMIT 2";
             let ids: Vec<String> =
                 connection.prepare(sql)?.query_map([begins], |row| row.get(0))?.collect::<Result<_, _>>()?;
             Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
@@ -194,7 +199,10 @@ fn inspect(path: &std::path::Path) -> Result<Extent, String> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let extent = || {
         let epoch = text("SELECT value FROM meta WHERE name = 'epoch'").optional()?.unwrap_or_default();
-        let (sessions, events) = (number("SELECT count(*) FROM sessions")?, number("SELECT count(*) FROM events")?);
+        // Older copies know nothing of removed ones.
+        let sessions = number("SELECT count(*) FROM sessions WHERE removal IS NULL")
+            .or_else(|_| number("SELECT count(*) FROM sessions"))?;
+        let events = number("SELECT count(*) FROM events")?;
         Ok::<_, rusqlite::Error>(Extent { epoch, sessions, events })
     };
     extent().map_err(|error| format!("it is no breakglass log: {error}"))

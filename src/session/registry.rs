@@ -1,11 +1,12 @@
 //! Finds the sessions that somebody uses; makes their actors; adds what only the living know to what the log knows.
 //!
-//! Invariant: at most one actor a session. It lives as long as somebody holds its [`Live`]; the map holds none.
+//! Invariant: at most one actor a session. It lives as long as somebody holds its [`Live`]; the map holds none. A session that
+//! is claimed for its removal has none, and gets none before that is decided.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::actor::{Actor, Message, PromptAsked};
 use super::presence::{PresenceGuard, Present};
@@ -48,7 +49,39 @@ pub struct Sessions {
 struct Shared {
     deps: Deps,
     permits: Arc<Semaphore>,
-    live: Mutex<HashMap<SessionId, Weak<Live>>>,
+    live: Mutex<HashMap<SessionId, Entry>>,
+}
+
+/// Why a session is in the map.
+enum Entry {
+    /// Somebody uses it.
+    Live(Weak<Live>),
+    /// It may be about to be removed: whoever wants it waits until that is decided. The sender drops then.
+    Claimed(watch::Receiver<()>),
+}
+
+impl Entry {
+    fn live(&self) -> Option<Arc<Live>> {
+        match self {
+            Self::Live(live) => live.upgrade(),
+            Self::Claimed(_) => None,
+        }
+    }
+}
+
+/// Keeps a session that nobody uses from being used, until dropped.
+pub struct Claim {
+    id: SessionId,
+    registry: Weak<Shared>,
+    _decided: watch::Sender<()>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(shared) = self.registry.upgrade() {
+            lock(&shared.live).remove(&self.id);
+        }
+    }
 }
 
 /// How much goes on in the gateway.
@@ -89,26 +122,52 @@ impl Sessions {
     /// # Errors
     /// [`OpenError::Missing`] when there is none with that id.
     pub async fn open(&self, id: SessionId) -> Result<Arc<Live>, OpenError> {
-        if let Some(live) = self.living(id) {
-            return Ok(live);
+        loop {
+            if let Some(live) = self.living(id) {
+                return Ok(live);
+            }
+            // The topic is there before the head is read: no commit falls between.
+            let topic = self.log().hub().topic(id);
+            let row = self.log().session(id).await?.ok_or(NoSession(id))?;
+            topic.raise(row.state.head);
+            match self.enliven(row, topic) {
+                Ok(live) => return Ok(live),
+                // Then it is either gone or free.
+                Err(mut decided) => while decided.changed().await.is_ok() {},
+            }
         }
-        // The topic is there before the head is read: no commit falls between.
-        let topic = self.log().hub().topic(id);
-        let row = self.log().session(id).await?.ok_or(NoSession(id))?;
-        topic.raise(row.state.head);
-        Ok(self.enliven(row, topic))
+    }
+
+    /// Claims a session for its removal; `None`: somebody uses it.
+    pub fn claim(&self, id: SessionId) -> Option<Claim> {
+        let mut living = lock(&self.shared.live);
+        match living.get(&id) {
+            Some(Entry::Claimed(_)) => return None,
+            Some(entry) if entry.live().is_some() => return None,
+            _ => {}
+        }
+        let (decided, waiting) = watch::channel(());
+        living.insert(id, Entry::Claimed(waiting));
+        Some(Claim { id, registry: Arc::downgrade(&self.shared), _decided: decided })
     }
 
     fn living(&self, id: SessionId) -> Option<Arc<Live>> {
-        lock(&self.shared.live).get(&id).and_then(Weak::upgrade)
+        lock(&self.shared.live).get(&id).and_then(Entry::live)
     }
 
-    fn enliven(&self, row: SessionRow, topic: Arc<Topic>) -> Arc<Live> {
+    /// `Err`: it may be about to be removed; wakes when that is decided.
+    fn enliven(&self, row: SessionRow, topic: Arc<Topic>) -> Result<Arc<Live>, watch::Receiver<()>> {
         let id = row.state.session;
         let mut living = lock(&self.shared.live);
-        // Somebody else may have been faster while the row was read.
-        if let Some(live) = living.get(&id).and_then(Weak::upgrade) {
-            return live;
+        match living.get(&id) {
+            Some(Entry::Claimed(decided)) => return Err(decided.clone()),
+            // Somebody else may have been faster while the row was read.
+            Some(Entry::Live(live)) => {
+                if let Some(live) = live.upgrade() {
+                    return Ok(live);
+                }
+            }
+            None => {}
         }
         let (mailbox, messages) = mpsc::channel(MAILBOX);
         let registry = Arc::downgrade(&self.shared);
@@ -122,8 +181,8 @@ impl Sessions {
             deps.turns_max,
         );
         deps.tasks.spawn(actor.run(messages));
-        living.insert(id, Arc::downgrade(&live));
-        live
+        living.insert(id, Entry::Live(Arc::downgrade(&live)));
+        Ok(live)
     }
 
     /// Makes a session, or finds the one with the same id and the same values.
@@ -147,7 +206,7 @@ impl Sessions {
             model: wanted.model.clone().unwrap_or_else(|| self.shared.deps.model.clone()),
         };
         let id = new.id;
-        let (row, made) = self.log().create_session(new).await?;
+        let (row, made) = self.log().create_session(new).await?.ok_or(CreateError::Removed(id))?;
         // What is left out does not differ.
         let same = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
         let state = &row.state;
@@ -207,7 +266,7 @@ impl Sessions {
 
     /// How much goes on.
     pub fn numbers(&self) -> Numbers {
-        let living: Vec<_> = lock(&self.shared.live).values().filter_map(Weak::upgrade).collect();
+        let living: Vec<_> = lock(&self.shared.live).values().filter_map(Entry::live).collect();
         let free = self.shared.permits.available_permits();
         Numbers {
             live: living.len() as u64,
@@ -317,7 +376,7 @@ impl Drop for Live {
         let Some(shared) = self.registry.upgrade() else { return };
         let mut living = lock(&shared.live);
         // A new one may have taken the place already.
-        if living.get(&self.id).is_some_and(|live| live.strong_count() == 0) {
+        if matches!(living.get(&self.id), Some(Entry::Live(live)) if live.strong_count() == 0) {
             living.remove(&self.id);
         }
     }
