@@ -160,6 +160,8 @@ impl Retention {
         if self.signer.remove(Going { condition, cause }, also).await? {
             self.sizes.remove(&found.key);
             tracing::info!(session.id = %found.id, records = found.head, cause = cause.as_str(), "a session goes: its time is over");
+        } else {
+            tracing::info!(session.id = %found.id, "a session whose time is over stays for now: it is in use, or holds the newest record of all");
         }
         Ok(())
     }

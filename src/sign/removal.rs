@@ -11,10 +11,14 @@ use super::memory::Tree;
 use super::{SignError, Signer};
 use crate::clock::WallMs;
 use crate::evidence::checkpoint::Checkpoint;
+use crate::evidence::leaf;
 use crate::evidence::removal::{self, Cause};
 use crate::evidence::tree::Frontier;
-use crate::ids::SessionId;
-use crate::log::{Condition, Removed};
+use crate::ids::{Seq, SessionId};
+use crate::log::{Condition, PageLimits, Removed, SessionKey};
+
+/// Records that are looked at in one read.
+const PAGE: PageLimits = PageLimits { events_max: 512, bytes_max: 256 << 10 };
 
 /// A session whose time is over.
 #[derive(Debug, Clone, Copy)]
@@ -46,17 +50,44 @@ impl Signer {
         also: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<bool, SignError> {
         let key = going.condition.session;
-        let _turn = self.turn.lock().await;
         let Some(found) = self.log.session_tree(key).await? else { return Ok(false) };
         let tree = Tree::Session(found.session);
+        // It may take a while, and others' checkpoints do not wait for it: what comes meanwhile makes the session stay.
+        let counted = self.recount(key, found.session).await.inspect_err(|error| self.refuse(tree, error))?;
+        let _turn = self.turn.lock().await;
+        let Some(found) = self.log.session_tree(key).await? else { return Ok(false) };
         // A session that nobody ever prompted has nothing to be signed.
         if found.size > 0 {
             self.sign_found(key, tree, &found).await.inspect_err(|error| self.refuse(tree, error))?;
         }
-        let Some(claimed) = &found.tree else { return Ok(false) };
+        if found.tree.as_ref() != Some(&counted) {
+            let error = self.alarm(tree, "its records are not those that were signed".to_owned());
+            self.refuse(tree, &error);
+            return Err(error);
+        }
         let name = self.key.verifier().name();
-        let note = self.key.sign(&removal::text(name, found.session, claimed, WallMs::now(), going.cause));
+        let note = self.key.sign(&removal::text(name, found.session, &counted, WallMs::now(), going.cause));
         Ok(self.log.hide_removed(going.condition, found.size, note, also).await?)
+    }
+
+    /// A session's tree from its records as they stand: when they are gone nobody can look any more.
+    async fn recount(&self, key: SessionKey, session: SessionId) -> Result<Frontier, SignError> {
+        let mut counted = Frontier::default();
+        loop {
+            let page = self.log.sealed_after(key, Seq(counted.size()), PAGE).await?;
+            if page.is_empty() {
+                return Ok(counted);
+            }
+            for sealed in page {
+                let seq = Seq(counted.size()).next();
+                let as_committed =
+                    sealed.salt.is_none_or(|salt| leaf::commitment(&salt, sealed.record.as_bytes()) == sealed.commitment);
+                if sealed.seq != seq || !as_committed {
+                    return Err(self.alarm(Tree::Session(session), format!("its record {seq} was changed")));
+                }
+                counted.push(leaf::of_record(sealed.epoch, session, seq, &sealed.commitment));
+            }
+        }
     }
 
     /// Makes sure that a removal is remembered outside the database, before anything of the session goes. Doing it again is
