@@ -196,17 +196,26 @@ fn add_one(tx: &Transaction<'_>, event: &Fed) -> rusqlite::Result<()> {
 
 /// Removes the file and what SQLite keeps beside it.
 pub(super) fn remove(path: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
+    if let Err(error) = discard(path) {
+        tracing::warn!(path = %path.display(), %error, "a search index cannot be removed");
+    }
+}
+
+/// Throws an index away that nobody uses: the next gateway makes it anew from the log.
+///
+/// # Errors
+/// When a file of it is there and cannot be removed.
+pub fn discard(path: &Path) -> std::io::Result<()> {
+    // Without its main file it is none, so that goes last: whatever is broken off is done again.
+    for suffix in ["-wal", "-shm", ""] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
-        let path = PathBuf::from(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(path = %path.display(), %error, "a search index cannot be removed");
-            }
+        match std::fs::remove_file(PathBuf::from(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
+    Ok(())
 }
 
 fn open_writing(path: &Path) -> rusqlite::Result<Connection> {
