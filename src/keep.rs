@@ -78,7 +78,8 @@ impl Keep {
     /// When the database cannot be read.
     pub async fn sessions_beginning(&self, begins: String) -> Result<Vec<SessionId>, KeepError> {
         let read = move |connection: &Connection| {
-            let sql = "SELECT id FROM sessions WHERE substr(id, 1, length(?1)) = ?1 AND removal IS NULL ORDER BY id LIMIT 2";
+            let sql =
+                "SELECT id FROM sessions WHERE substr(id, 1, length(?1)) = ?1 AND removal IS NULL ORDER BY id LIMIT 2";
             let ids: Vec<String> =
                 connection.prepare(sql)?.query_map([begins], |row| row.get(0))?.collect::<Result<_, _>>()?;
             Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())

@@ -8,6 +8,7 @@ mod actor;
 mod presence;
 mod registry;
 mod state;
+mod used;
 
 pub use presence::{PresenceGuard, Present};
 pub use registry::{Claim, Deps, Live, Numbers, Sessions};

@@ -65,8 +65,16 @@ pub(super) async fn body(app: App, live: Arc<Live>, state: SessionState, by: Str
     // What the signer refused is taken along too: the verifier shall see it.
     let until = state.head.max(Seq(signed));
     let (pipe, pieces) = Pipe::new();
-    let bundle =
-        Bundle { log: app.door.sessions.log().clone(), app, key, state, by, until, _live: live, runtime: Handle::current() };
+    let bundle = Bundle {
+        log: app.door.sessions.log().clone(),
+        app,
+        key,
+        state,
+        by,
+        until,
+        _live: live,
+        runtime: Handle::current(),
+    };
     // It ends by itself when the client has gone.
     let _detached = tokio::task::spawn_blocking(move || bundle.write(pipe, permit));
     let pieces = stream::unfold(pieces, async |mut pieces| pieces.recv().await.map(|piece| (piece, pieces)));

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn the_old_goes_then_the_oldest_until_the_rest_fits() {
-        let all = [item(100, 10, false), item(90, 20, true), item(30, 40, false), item(20, 80, false), item(0, 160, false)];
+        let all =
+            [item(100, 10, false), item(90, 20, true), item(30, 40, false), item(20, 80, false), item(0, 160, false)];
         let gone = |limits: Limits| {
             let gone = going(all.to_vec(), 0, limits);
             gone.into_iter().map(|(item, why)| (item.what, why)).collect::<Vec<_>>()

@@ -22,6 +22,8 @@ use crate::log::{Condition, Log, LogError, Removed, SessionKey};
 use crate::sign::{Going, SignError, Signer};
 use crate::turn::spool::SpoolDir;
 
+/// After a start, those who were attached before come back first: what they use stays.
+const RETURN_WAIT: Duration = Duration::from_secs(5);
 /// Between two pieces of what goes: others write in between, and the disk is not only for this.
 const PACE: Duration = Duration::from_millis(10);
 /// Records whose sizes are added up in one read.
@@ -82,31 +84,32 @@ impl Retention {
         Self { keep, log, signer, places, claims, sizes: HashMap::new() }
     }
 
-    /// Finishes what was broken off, then removes what is beyond the limits, now and every hour. For a task of its own;
+    /// Finishes what was broken off, then removes what is beyond the limits, soon and every hour. For a task of its own;
     /// without limits it ends when what was begun is done.
     pub async fn run(mut self, limits: Limits) {
+        let mut done = self.finish().await;
+        if limits != Limits::default() {
+            tokio::time::sleep(RETURN_WAIT).await;
+            done = self.sweep(limits).await;
+        }
         loop {
-            let swept = async {
-                self.finish().await?;
-                if limits == Limits::default() { Ok(()) } else { self.sweep(limits).await }
-            };
-            let swept: Result<(), RetainError> = swept.await;
-            if let Err(error) = &swept {
-                tracing::warn!(%error, "sessions whose time is over are not all gone; it is tried again within the hour");
-            }
-            if limits == Limits::default() && swept.is_ok() {
-                return;
+            match &done {
+                Ok(()) if limits == Limits::default() => return,
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "sessions whose time is over are not all gone; it is tried again within the hour")
+                }
             }
             tokio::time::sleep(LOOK_EVERY).await;
+            done = self.sweep(limits).await;
         }
     }
 
     async fn sweep(&mut self, limits: Limits) -> Result<(), RetainError> {
         let going = going(self.items(limits).await?, WallMs::now().0, limits);
-        if going.is_empty() {
-            return Ok(());
+        if !going.is_empty() {
+            self.signer.check_gateway().await?;
         }
-        self.signer.check_gateway().await?;
         for (item, why) in going {
             // One that stays as evidence of an alarm must not keep the others.
             if let Err(error) = self.hide(&item, why).await {
@@ -153,9 +156,8 @@ impl Retention {
         };
         let last = WallMs(found.last_activity_ms).rfc3339();
         let detail = format!("for its {}: {} records, last activity {last}", cause.as_str(), found.head);
-        let also = move |tx: &rusqlite::Transaction<'_>| {
-            super::record(tx, "session-removed", Some(found.id), BY, &detail)
-        };
+        let also =
+            move |tx: &rusqlite::Transaction<'_>| super::record(tx, "session-removed", Some(found.id), BY, &detail);
         let condition = Condition { session: found.key, last_activity_ms: found.last_activity_ms };
         if self.signer.remove(Going { condition, cause }, also).await? {
             self.sizes.remove(&found.key);
@@ -177,7 +179,9 @@ impl Retention {
             for removed in page {
                 match self.signer.confirm_removal(&removed).await {
                     Ok(()) => confirmed.push(removed),
-                    Err(error) => tracing::error!(session.id = %removed.session, %error, "a session is hidden, and its records stay"),
+                    Err(error) => {
+                        tracing::error!(session.id = %removed.session, %error, "a session is hidden, and its records stay")
+                    }
                 }
             }
             self.signer.check_gateway().await?;
@@ -189,7 +193,9 @@ impl Retention {
             }
         }
         if any && !matches!(self.log.forget_older_pages().await, Ok(true)) {
-            tracing::warn!("the write-ahead file may hold pages of removed sessions for some time longer: somebody reads in it");
+            tracing::warn!(
+                "the write-ahead file may hold pages of removed sessions for some time longer: somebody reads in it"
+            );
         }
         Ok(())
     }

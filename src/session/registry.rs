@@ -3,13 +3,13 @@
 //! Invariant: at most one actor a session. It lives as long as somebody holds its [`Live`]; the map holds none. A session that
 //! is claimed for its removal has none, and gets none before that is decided.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::actor::{Actor, Message, PromptAsked};
 use super::presence::{PresenceGuard, Present};
+use super::used::{self, Decided, Used};
 use super::{CancelError, CreateError, NoSession, OpenError, PromptError, TakeUpError};
 use crate::agent::AgentKind;
 use crate::auth::Principal;
@@ -49,40 +49,11 @@ pub struct Sessions {
 struct Shared {
     deps: Deps,
     permits: Arc<Semaphore>,
-    live: Mutex<HashMap<SessionId, Entry>>,
-}
-
-/// Why a session is in the map.
-enum Entry {
-    /// Somebody uses it.
-    Live(Weak<Live>),
-    /// It may be about to be removed: whoever wants it waits until that is decided. The sender drops then.
-    Claimed(watch::Receiver<()>),
-}
-
-impl Entry {
-    fn live(&self) -> Option<Arc<Live>> {
-        match self {
-            Self::Live(live) => live.upgrade(),
-            Self::Claimed(_) => None,
-        }
-    }
+    live: Arc<Used<Live>>,
 }
 
 /// Keeps a session that nobody uses from being used, until dropped.
-pub struct Claim {
-    id: SessionId,
-    registry: Weak<Shared>,
-    _decided: watch::Sender<()>,
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if let Some(shared) = self.registry.upgrade() {
-            lock(&shared.live).remove(&self.id);
-        }
-    }
-}
+pub type Claim = used::Claim<Live>;
 
 /// How much goes on in the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +80,7 @@ impl Sessions {
     /// An empty registry.
     pub fn new(deps: Deps) -> Self {
         let permits = Arc::new(Semaphore::new(deps.turns_max));
-        Self { shared: Arc::new(Shared { deps, permits, live: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { deps, permits, live: Arc::default() }) }
     }
 
     /// The log that they live in.
@@ -123,7 +94,7 @@ impl Sessions {
     /// [`OpenError::Missing`] when there is none with that id.
     pub async fn open(&self, id: SessionId) -> Result<Arc<Live>, OpenError> {
         loop {
-            if let Some(live) = self.living(id) {
+            if let Some(live) = self.shared.live.get(id) {
                 return Ok(live);
             }
             // The topic is there before the head is read: no commit falls between.
@@ -140,49 +111,22 @@ impl Sessions {
 
     /// Claims a session for its removal; `None`: somebody uses it.
     pub fn claim(&self, id: SessionId) -> Option<Claim> {
-        let mut living = lock(&self.shared.live);
-        match living.get(&id) {
-            Some(Entry::Claimed(_)) => return None,
-            Some(entry) if entry.live().is_some() => return None,
-            _ => {}
-        }
-        let (decided, waiting) = watch::channel(());
-        living.insert(id, Entry::Claimed(waiting));
-        Some(Claim { id, registry: Arc::downgrade(&self.shared), _decided: decided })
-    }
-
-    fn living(&self, id: SessionId) -> Option<Arc<Live>> {
-        lock(&self.shared.live).get(&id).and_then(Entry::live)
+        self.shared.live.claim(id)
     }
 
     /// `Err`: it may be about to be removed; wakes when that is decided.
-    fn enliven(&self, row: SessionRow, topic: Arc<Topic>) -> Result<Arc<Live>, watch::Receiver<()>> {
+    fn enliven(&self, row: SessionRow, topic: Arc<Topic>) -> Result<Arc<Live>, Decided> {
         let id = row.state.session;
-        let mut living = lock(&self.shared.live);
-        match living.get(&id) {
-            Some(Entry::Claimed(decided)) => return Err(decided.clone()),
-            // Somebody else may have been faster while the row was read.
-            Some(Entry::Live(live)) => {
-                if let Some(live) = live.upgrade() {
-                    return Ok(live);
-                }
-            }
-            None => {}
-        }
-        let (mailbox, messages) = mpsc::channel(MAILBOX);
-        let registry = Arc::downgrade(&self.shared);
-        let live = Arc::new(Live { id, key: row.key, topic, present: Present::default(), mailbox, registry });
-        let deps = &self.shared.deps;
-        let actor = Actor::new(
-            row,
-            Arc::clone(&deps.workshop),
-            deps.tasks.clone(),
-            Arc::clone(&self.shared.permits),
-            deps.turns_max,
-        );
-        deps.tasks.spawn(actor.run(messages));
-        living.insert(id, Entry::Live(Arc::downgrade(&live)));
-        Ok(live)
+        self.shared.live.get_or(id, || {
+            let (mailbox, messages) = mpsc::channel(MAILBOX);
+            let registry = Arc::downgrade(&self.shared);
+            let live = Arc::new(Live { id, key: row.key, topic, present: Present::default(), mailbox, registry });
+            let deps = &self.shared.deps;
+            let (workshop, permits) = (Arc::clone(&deps.workshop), Arc::clone(&self.shared.permits));
+            let actor = Actor::new(row, workshop, deps.tasks.clone(), permits, deps.turns_max);
+            deps.tasks.spawn(actor.run(messages));
+            live
+        })
     }
 
     /// Makes a session, or finds the one with the same id and the same values.
@@ -260,13 +204,13 @@ impl Sessions {
     }
 
     fn decorate(&self, row: SessionRow) -> SessionState {
-        let viewers = self.living(row.state.session).map_or(0, |live| live.present.connections());
+        let viewers = self.shared.live.get(row.state.session).map_or(0, |live| live.present.connections());
         SessionState { viewers, ..row.state }
     }
 
     /// How much goes on.
     pub fn numbers(&self) -> Numbers {
-        let living: Vec<_> = lock(&self.shared.live).values().filter_map(Entry::live).collect();
+        let living = self.shared.live.all();
         let free = self.shared.permits.available_permits();
         Numbers {
             live: living.len() as u64,
@@ -373,11 +317,8 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        let Some(shared) = self.registry.upgrade() else { return };
-        let mut living = lock(&shared.live);
-        // A new one may have taken the place already.
-        if matches!(living.get(&self.id), Some(Entry::Live(live)) if live.strong_count() == 0) {
-            living.remove(&self.id);
+        if let Some(shared) = self.registry.upgrade() {
+            shared.live.left(self.id);
         }
     }
 }
@@ -405,9 +346,4 @@ fn check_prompt(text: &str, model: Option<&str>) -> Result<(), PromptError> {
         Some(Err(problem)) => Err(field("model", &problem)),
         _ => Ok(()),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that this lock guards is left half-changed by a panic.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -80,8 +80,9 @@ impl Signer {
             }
             for sealed in page {
                 let seq = Seq(counted.size()).next();
-                let as_committed =
-                    sealed.salt.is_none_or(|salt| leaf::commitment(&salt, sealed.record.as_bytes()) == sealed.commitment);
+                let as_committed = sealed
+                    .salt
+                    .is_none_or(|salt| leaf::commitment(&salt, sealed.record.as_bytes()) == sealed.commitment);
                 if sealed.seq != seq || !as_committed {
                     return Err(self.alarm(Tree::Session(session), format!("its record {seq} was changed")));
                 }
@@ -136,7 +137,9 @@ impl Signer {
         };
         let said = self.read_removal(tree, &removed)?;
         if said.size < signed.size() || (said.size == signed.size() && said.root != signed.root()) {
-            return Err(self.alarm(tree, format!("the session `{session}` is gone, and its removal is of another history")));
+            return Err(
+                self.alarm(tree, format!("the session `{session}` is gone, and its removal is of another history"))
+            );
         }
         Ok(())
     }

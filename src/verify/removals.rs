@@ -62,7 +62,12 @@ impl Signed {
             let message = format!("it was removed at {size} records, and more was signed of it");
             find(Verdict::Altered, "session", size + 1, message);
         } else if self.heads.iter().any(|(_, head)| head.size == size && head.root != removal.root) {
-            find(Verdict::Altered, "session", 1, "its removal is of other records than those that were signed".to_owned());
+            find(
+                Verdict::Altered,
+                "session",
+                1,
+                "its removal is of other records than those that were signed".to_owned(),
+            );
         } else if *number as u64 > covered {
             let message = "its removal stands under no checkpoint of the gateway's own tree".to_owned();
             find(Verdict::Incomplete, "session", 1, message);

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::verified;
 use crate::support::gateway::Gateway;
 use crate::support::http::Http;
+use crate::support::model::Frame;
 use crate::support::scene::Scene;
 use crate::support::viewer::{Accepted, Viewer, new_key};
 use crate::support::wait::eventually;
@@ -230,4 +231,51 @@ async fn what_is_fresh_or_the_newest_of_all_stays_and_nothing_goes_without_limit
     scene.viewer.resume(&scene.gateway).await;
     scene.viewer.turn(&scene.session, "[[text:new]]").await;
     assert_eq!(scene.gateway.cli(&["retention"]).await, "");
+}
+
+/// The list that a watcher is sent, from `watching` on.
+async fn listed(watcher: &mut Viewer) -> Vec<String> {
+    let mut list = Vec::new();
+    let take = |_: &_, frame: &Frame| {
+        match frame.kind() {
+            "watching" => list.clear(),
+            "session" => list.push(frame.value["state"]["session"].as_str().expect("an id").to_owned()),
+            _ => {}
+        }
+        (frame.kind() == "watching_live").then(|| list.clone())
+    };
+    watcher.wait("the whole list", take).await
+}
+
+#[tokio::test]
+async fn what_somebody_looks_at_stays_and_those_who_watch_the_list_see_the_others_gone() {
+    let mut scene = Scene::start(Gateway::builder().env("BREAKGLASS_KEEP_SESSIONS_DAYS", "30"), "drill").await;
+    let used = scene.session.clone();
+    scene.viewer.turn(&used, "[[text:used]]").await;
+    let unused = scene.viewer.open_session("drill").await;
+    scene.viewer.turn(&unused, "[[text:unused]]").await;
+    let young = scene.viewer.open_session("drill").await;
+    scene.viewer.turn(&young, "[[text:young]]").await;
+    scene.gateway.terminate().await;
+    age(&scene.gateway, &used, YEAR_MS);
+    age(&scene.gateway, &unused, YEAR_MS);
+    scene.gateway.restart().await;
+    // As it comes back after a restart.
+    let mut viewer = Viewer::connect(&scene.gateway).await;
+    viewer.attach(&used, 0).await;
+    let mut watcher = Viewer::connect(&scene.gateway).await;
+    watcher.send_text(r#"{"type":"watch"}"#).await;
+    let before = listed(&mut watcher).await;
+    assert!(before.contains(&used) && before.contains(&unused) && before.contains(&young), "{before:?}");
+    let mut after = listed(&mut watcher).await;
+    after.sort();
+    let mut left = vec![used.clone(), young.clone()];
+    left.sort();
+    assert_eq!(after, left);
+    gone(&scene.gateway, &unused).await;
+    viewer.turn(&used, "[[text:goes on]]").await;
+    // Whoever watches is told of later changes as before.
+    let created = viewer.create("drill").await;
+    let news = |_: &_, frame: &Frame| (frame.value["state"]["session"] == created.as_str()).then_some(());
+    watcher.wait("the new session", news).await;
 }
