@@ -97,7 +97,7 @@ impl Retention {
                 Ok(()) if limits == Limits::default() => return,
                 Ok(()) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "sessions whose time is over are not all gone; it is tried again within the hour")
+                    tracing::warn!(%error, "sessions whose time is over are not all gone; it is tried again within the hour");
                 }
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -180,7 +180,7 @@ impl Retention {
                 match self.signer.confirm_removal(&removed).await {
                     Ok(()) => confirmed.push(removed),
                     Err(error) => {
-                        tracing::error!(session.id = %removed.session, %error, "a session is hidden, and its records stay")
+                        tracing::error!(session.id = %removed.session, %error, "a session is hidden, and its records stay");
                     }
                 }
             }

@@ -42,6 +42,15 @@ fn holding(dir: &Path, bytes: &[u8]) -> Vec<String> {
     found
 }
 
+/// Every signed note that the database has.
+fn notes(gateway: &Gateway) -> String {
+    let log = database(gateway);
+    let mut all =
+        log.prepare("SELECT note FROM checkpoints UNION ALL SELECT note FROM heads").expect("the SQL is right");
+    let notes: Vec<String> = all.query_map([], |row| row.get(0)).expect("notes").map(Result::unwrap).collect();
+    notes.join("\n")
+}
+
 async fn is_there(http: &Http, session: &str) -> bool {
     http.get(&format!("/api/sessions/{session}")).await.status == 200
 }
@@ -77,12 +86,7 @@ async fn a_session_goes_with_all_that_belongs_to_it_when_its_time_is_over() {
     fs::write(workspace.join("core"), "large").expect("the workspace is there");
     scene.gateway.terminate().await;
     let pinned = dir.path().join("pinned");
-    let notes: Vec<String> = {
-        let log = database(&scene.gateway);
-        let mut all = log.prepare("SELECT note FROM checkpoints UNION ALL SELECT note FROM heads").expect("SQL");
-        all.query_map([], |row| row.get(0)).expect("notes").map(Result::unwrap).collect()
-    };
-    fs::write(&pinned, notes.join("\n")).expect("a temporary folder is writable");
+    fs::write(&pinned, notes(&scene.gateway)).expect("a temporary folder is writable");
     assert!(!holding(&scene.gateway.data(), WORD.as_bytes()).is_empty());
     for session in [&old, &held, &running, &empty] {
         age(&scene.gateway, session, YEAR_MS);
@@ -93,18 +97,10 @@ async fn a_session_goes_with_all_that_belongs_to_it_when_its_time_is_over() {
     gone(&scene.gateway, &empty).await;
     let http = scene.gateway.http();
     assert!(is_there(&http, &held).await && is_there(&http, &running).await && is_there(&http, &young).await);
-    // To everybody it is as if it had never been.
+    let mut viewer = Viewer::connect(&scene.gateway).await;
     let listed = http.get("/api/sessions").await.text().to_owned();
     assert!(!listed.contains(&old) && !listed.contains(&empty) && listed.contains(&held), "{listed}");
-    for path in ["", "/events", "/export?format=jsonl", "/export?format=bundle", "/checkpoint", "/stream"] {
-        let answer = http.get(&format!("/api/sessions/{old}{path}")).await;
-        assert_eq!(answer.error_code(), "not_found", "{path}: {}", answer.text());
-    }
-    let turn = format!("/api/sessions/{old}/turns/{}/raw", first.turn);
-    assert_eq!(http.get(&turn).await.error_code(), "not_found");
-    let mut viewer = Viewer::connect(&scene.gateway).await;
-    let attach = viewer.request(json!({"type": "attach", "session": old})).await;
-    assert_eq!(attach["code"], "not_found", "{attach}");
+    is_unknown(&http, &mut viewer, &old, &first.turn).await;
     // Neither its id nor its prompt's key is used again.
     assert_eq!(viewer.prompt_as(&old, &text, &key).await["code"], "not_found");
     assert_eq!(viewer.prompt_as(&young, &text, &key).await["code"], "conflict");
@@ -141,8 +137,24 @@ async fn a_session_goes_with_all_that_belongs_to_it_when_its_time_is_over() {
     scene.gateway.terminate().await;
     proved(&scene.gateway, dir.path(), &pinned).await;
     assert!(!scene.gateway.log().contains("ALARM"), "{}", scene.gateway.log());
-    // Without limits nothing more goes, and a released hold is no wish to remove.
-    scene.gateway.restart().await;
+}
+
+/// To everybody it is as if the session had never been.
+async fn is_unknown(http: &Http, viewer: &mut Viewer, session: &str, turn: &str) {
+    for path in ["", "/events", "/export?format=jsonl", "/export?format=bundle", "/checkpoint", "/stream"] {
+        let answer = http.get(&format!("/api/sessions/{session}{path}")).await;
+        assert_eq!(answer.error_code(), "not_found", "{path}: {}", answer.text());
+    }
+    for path in ["", "/raw"] {
+        let answer = http.get(&format!("/api/sessions/{session}/turns/{turn}{path}")).await;
+        assert_eq!(answer.error_code(), "not_found", "{path}: {}", answer.text());
+    }
+    let renamed = http.patch(&format!("/api/sessions/{session}"), &json!({"title": "mine"})).await;
+    assert_eq!(renamed.error_code(), "not_found", "{}", renamed.text());
+    let found = http.get(&format!("/api/search?q={WORD}&session={session}")).await;
+    assert_eq!(found.error_code(), "not_found", "{}", found.text());
+    let attach = viewer.request(json!({"type": "attach", "session": session})).await;
+    assert_eq!(attach["code"], "not_found", "{attach}");
 }
 
 /// Both verifiers' verdict on the folder of a stopped gateway, with notes that were kept.
