@@ -4,7 +4,7 @@ use breakglass::evidence::checkpoint::Checkpoint;
 use breakglass::evidence::note::Signer;
 use breakglass::evidence::removal;
 
-use super::history::{History, Verdict};
+use super::history::{History, Verdict, both};
 use crate::support::gateway::Gateway;
 use crate::support::viewer::Viewer;
 use crate::support::wait::eventually;
@@ -280,5 +280,41 @@ async fn a_session_that_was_edited_stays_as_evidence() {
         let found = history.verify().await;
         assert_ne!(found.status, 0, "{edit}");
         assert_eq!(history.gateway.cli(&["retention"]).await, "");
+    }
+}
+
+/// Ways to change what stands of a removal; `?` is its number.
+const CHANGES: [&str; 14] = [
+    "UPDATE checkpoints SET size = size + 1 WHERE id = ?",
+    "UPDATE checkpoints SET size = -1 WHERE id = ?",
+    "UPDATE checkpoints SET session = (SELECT id FROM sessions WHERE key = 2) WHERE id = ?",
+    "UPDATE checkpoints SET note = replace(note, '/removed/', '/sessions/') WHERE id = ?",
+    "UPDATE checkpoints SET note = replace(note, 'reason age', 'reason agf') WHERE id = ?",
+    "UPDATE checkpoints SET note = (SELECT note FROM checkpoints first WHERE first.id = 1) WHERE id = ?",
+    "UPDATE checkpoints SET note = '' WHERE id = ?",
+    "DELETE FROM checkpoints WHERE id >= ?",
+    "DELETE FROM checkpoints WHERE id < ?",
+    "INSERT INTO checkpoints SELECT id + 1, session, size, note FROM checkpoints WHERE id = ?",
+    "INSERT INTO checkpoints SELECT ? + 1, session, size, note FROM checkpoints WHERE id = 1",
+    "DELETE FROM heads WHERE size >= ?",
+    "DELETE FROM sessions WHERE removal = ?",
+    "UPDATE events SET session = (SELECT key FROM sessions WHERE removal = ?)",
+];
+
+#[tokio::test]
+async fn the_verifiers_agree_on_every_change_of_a_removal() {
+    let history = removed().await;
+    let sql = "SELECT removal FROM sessions WHERE key = 1";
+    let number: i64 = history.edit().query_row(sql, [], |row| row.get(0)).expect("its number");
+    for (index, change) in CHANGES.iter().enumerate() {
+        let copy = history.gateway.data().join(format!("copy-{index}.db"));
+        history.edit().execute("VACUUM INTO ?1", [copy.to_str().expect("text")]).expect("a copy");
+        let connection = rusqlite::Connection::open(&copy).expect("the copy");
+        connection.pragma_update(None, "foreign_keys", false).expect("a pragma can be set");
+        assert!(connection.execute(change, [number]).expect("the SQL runs") > 0, "{change}");
+        drop(connection);
+        let found = both(&history.gateway, &copy, &history.key, &[]).await;
+        // Without its row a removed session is as gone as it may be.
+        assert_eq!(found.status == 0, change.starts_with("DELETE FROM sessions"), "{change}: {found:?}");
     }
 }

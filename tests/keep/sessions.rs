@@ -291,3 +291,31 @@ async fn what_somebody_looks_at_stays_and_those_who_watch_the_list_see_the_other
     let news = |_: &_, frame: &Frame| (frame.value["state"]["session"] == created.as_str()).then_some(());
     watcher.wait("the new session", news).await;
 }
+
+#[tokio::test]
+async fn a_copy_from_before_a_removal_has_the_session_until_its_limits_remove_it_again() {
+    let mut scene = Scene::start(Gateway::builder().env("BREAKGLASS_KEEP_SESSIONS_DAYS", "30"), "drill").await;
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let old = scene.session.clone();
+    scene.viewer.turn(&old, "[[text:old]]").await;
+    let young = scene.viewer.open_session("drill").await;
+    scene.viewer.turn(&young, "[[text:young]]").await;
+    scene.gateway.terminate().await;
+    age(&scene.gateway, &old, YEAR_MS);
+    let copy = dir.path().join("copy.db").display().to_string();
+    scene.gateway.cli(&["backup", &copy]).await;
+    scene.gateway.restart().await;
+    gone(&scene.gateway, &old).await;
+    scene.gateway.terminate().await;
+    scene.gateway.cli(&["restore", &copy, "--replace"]).await;
+    scene.gateway.restart().await;
+    assert!(is_there(&scene.gateway.http(), &old).await);
+    gone(&scene.gateway, &old).await;
+    let after = dir.path().join("after.db").display().to_string();
+    let said = scene.gateway.cli(&["backup", &after]).await;
+    assert!(said.contains("1 sessions"), "one that was removed does not count: {said}");
+    scene.gateway.terminate().await;
+    let (status, said) = verified(&scene.gateway, dir.path()).await;
+    assert_eq!(status, Some(0), "{said}");
+    assert!(!scene.gateway.log().contains("ALARM"), "{}", scene.gateway.log());
+}
