@@ -216,6 +216,13 @@ def rfc3339(ms):
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+def uuid_bytes(text):
+    """Strict: `uuid.UUID` alone also reads braces, blanks and what Python takes for a number."""
+    if not re.fullmatch("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", text):
+        raise ValueError(f"`{text}` is no UUID")
+    return uuid.UUID(text).bytes
+
+
 def is_number(value):
     return type(value) is int and value >= 0
 
@@ -253,7 +260,7 @@ def check_session(report, session, records, expected, removed=None):
         seq = tree.size + 1
         try:
             *found, epoch = next(records)
-            ids = uuid.UUID(epoch).bytes + uuid.UUID(session).bytes
+            ids = uuid_bytes(epoch) + uuid_bytes(session)
         except StopIteration:
             break
         except (ValueError, TypeError, AttributeError, OverflowError, KeyError, *UNREADABLE) as error:
@@ -282,7 +289,8 @@ def check_session(report, session, records, expected, removed=None):
     if removed is not None:
         left = f"{tree.size} of its {removed} records are there (again)"
         if tree.size > removed:
-            report.add(ALTERED, "session", session, removed + 1, f"it was removed at {removed} records, and others follow")
+            message = f"it was removed at {removed} records, and others follow"
+            report.add(ALTERED, "session", session, removed + 1, message)
         else:
             report.add(INCOMPLETE, "session", session, 1, f"its removal is not finished: {left}")
         return
@@ -330,19 +338,21 @@ def check_heads(report, notes, expected):
 
 
 def check_removal(report, session, heads, removal, pinned, covered):
-    """How many records the session had when it was removed, None if it was not. `heads` is a list of (number, size, root),
-    `removal` (number, size, root) or None; `pinned`: somebody kept the note of its removal."""
+    """How many records the session had when it was removed, None if it was not. `heads` is a list of (number, size,
+    root), `removal` (number, size, root) or None; `pinned`: somebody kept the note of its removal."""
     if removal is None:
         if pinned:
             report.add(INCOMPLETE, "pinned", session, 1, "its removal was signed, and nothing is known of it here")
         return None
     number, size, root = removal
     if any(at > size or other > number for other, at, _ in heads):
-        report.add(ALTERED, "session", session, size + 1, f"it was removed at {size} records, and more was signed of it")
+        message = f"it was removed at {size} records, and more was signed of it"
+        report.add(ALTERED, "session", session, size + 1, message)
     elif any(at == size and other != root for _, at, other in heads):
         report.add(ALTERED, "session", session, 1, "its removal is of other records than those that were signed")
     elif number > covered:
-        report.add(INCOMPLETE, "session", session, 1, "its removal stands under no checkpoint of the gateway's own tree")
+        message = "its removal stands under no checkpoint of the gateway's own tree"
+        report.add(INCOMPLETE, "session", session, 1, message)
     return size
 
 
@@ -361,7 +371,7 @@ def signed(report, key, rows, origin):
 
 
 def removal_of(report, database, key, session, pinned, covered):
-    """What was signed of a session, as (size, root, pinned), and how many records it had when it was removed, if it was."""
+    """What was signed of a session, as (size, root, pinned); how many records it had when it was removed, if it was."""
     origin, gone = f"{key.name}/sessions/{session}", f"{key.name}/removed/{session}"
     heads, removal = [], None
     rows = database.execute("SELECT id, size, note FROM checkpoints WHERE session = ? ORDER BY id", (session,))
@@ -421,8 +431,9 @@ def check_tables(report, database, key, pinned):
             check_session(report, session, records(database, number), heads, removed)
     known = {session for session, _ in sessions}
     named = [row[0] for row in database.execute("SELECT DISTINCT session FROM checkpoints")]
+    prefixes = (f"{key.name}/sessions/", f"{key.name}/removed/")
     for of, _, _ in pinned:
-        named += [of[len(prefix) :] for prefix in (f"{key.name}/sessions/", f"{key.name}/removed/") if of.startswith(prefix)]
+        named += [of[len(prefix) :] for prefix in prefixes if of.startswith(prefix)]
     for session in dict.fromkeys(named):
         if session in known:
             continue
