@@ -58,6 +58,9 @@ pub enum KeepError {
     /// The database cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// It was removed.
+    #[error("there is no session `{0}` any more")]
+    NoSession(SessionId),
 }
 
 /// The book of what is kept.
@@ -90,18 +93,23 @@ impl Keep {
     /// Puts a session under legal hold. False: it is already, for the reason of then.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// When the database cannot be written, or the session was removed.
     pub async fn hold(&self, session: SessionId, by: String, reason: String) -> Result<bool, KeepError> {
         let work = move |tx: &rusqlite::Transaction<'_>| {
+            // It may have gone since somebody looked.
+            let is_there = "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ?1 AND removal IS NULL)";
+            if !tx.query_row(is_there, [session.to_string()], |row| row.get::<_, bool>(0))? {
+                return Ok(None);
+            }
             let put = "INSERT INTO holds (session, reason, by, since_ms) VALUES (?1, ?2, ?3, ?4)
                        ON CONFLICT (session) DO NOTHING";
             let new = tx.execute(put, (session.to_string(), &reason, &by, WallMs::now().0))? == 1;
             if new {
                 record(tx, "hold", Some(session), &by, &reason)?;
             }
-            Ok(new)
+            Ok(Some(new))
         };
-        Ok(self.db.writer.write(work).await?)
+        self.db.writer.write(work).await?.ok_or(KeepError::NoSession(session))
     }
 
     /// Ends a legal hold. False: there is none.

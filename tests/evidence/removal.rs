@@ -4,6 +4,7 @@ use breakglass::evidence::checkpoint::Checkpoint;
 use breakglass::evidence::note::Signer;
 use breakglass::evidence::removal;
 
+use super::bundle::take;
 use super::history::{History, Verdict, both};
 use crate::support::gateway::Gateway;
 use crate::support::viewer::Viewer;
@@ -88,6 +89,12 @@ async fn an_honest_removal_proves_with_what_was_kept_before_and_after_it() {
     assert_eq!(history.verify().await, PROVED);
     assert_eq!(history.verify_pinned(&before).await, PROVED);
     assert_eq!(history.verify_pinned(&history.notes()).await, PROVED);
+    // A bundle of the other session stands under the tree that has the removal in it.
+    history.gateway.restart().await;
+    let bundle = history.gateway.data().with_file_name("bundle.zip");
+    std::fs::write(&bundle, take(&history.gateway.http(), &history.other).await).expect("writable");
+    assert_eq!(both(&history.gateway, &bundle, &history.key, &[]).await, PROVED);
+    history.gateway.terminate().await;
     // The journal has the removal too.
     assert!(history.gateway.log().contains(&format!("/removed/{}|", history.session)));
     let key = history.gateway.data().with_file_name("key.txt");
