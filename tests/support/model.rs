@@ -85,12 +85,7 @@ impl Frame {
 
     /// Whether the gateway sends frames of this type on its own, not as a reply.
     pub(crate) fn is_unasked(&self) -> bool {
-        let is_list_anew = self.kind() == "watching" && self.value.get("id").is_none();
-        is_list_anew
-            || matches!(
-                self.kind(),
-                "event" | "caught_up" | "session" | "presence" | "restarting" | "watching_live" | "hello"
-            )
+        matches!(self.kind(), "event" | "caught_up" | "session" | "presence" | "restarting" | "watching_live" | "hello")
     }
 }
 
