@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::verified;
+use crate::support::agent::FakeAgent;
 use crate::support::gateway::Gateway;
 use crate::support::http::Http;
 use crate::support::model::Frame;
@@ -321,4 +322,40 @@ async fn a_copy_from_before_a_removal_has_the_session_until_its_limits_remove_it
     let (status, said) = verified(&scene.gateway, dir.path()).await;
     assert_eq!(status, Some(0), "{said}");
     assert!(!scene.gateway.log().contains("ALARM"), "{}", scene.gateway.log());
+}
+
+#[tokio::test]
+async fn others_work_while_a_long_session_goes_piece_by_piece() {
+    // What it is told says how much it says.
+    let agent = FakeAgent::shell(
+        "init; case \"$*\" in *long*) n=2500;; *) n=3;; esac; i=0; while [ $i -lt $n ]; do i=$((i + 1)); text $i; done; result done",
+    );
+    let settings = Gateway::builder().agent(&agent).env("BREAKGLASS_KEEP_SESSIONS_DAYS", "30");
+    let mut scene = Scene::start(settings, "claude").await;
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let long = scene.session.clone();
+    assert!(scene.viewer.turn(&long, "long").await.len() > 2_500);
+    let other = scene.viewer.open_session("claude").await;
+    scene.viewer.turn(&other, "short").await;
+    scene.gateway.terminate().await;
+    age(&scene.gateway, &long, YEAR_MS);
+    scene.gateway.restart().await;
+    let mut viewer = Viewer::connect(&scene.gateway).await;
+    viewer.attach(&other, 0).await;
+    let left = |gateway: &Gateway| -> i64 {
+        let sql = "SELECT count(*) FROM events WHERE session = (SELECT key FROM sessions WHERE id = ?1)";
+        database(gateway).query_row(sql, [&long], |row| row.get(0)).expect("a number")
+    };
+    eventually("it to begin to go", || (left(&scene.gateway) < 2_500).then_some(())).await;
+    let mut turns = 0;
+    while turns < 3 || left(&scene.gateway) > 0 {
+        let said = viewer.turn(&other, "short").await;
+        assert_eq!(said.last().expect("an end").text("outcome"), "ok");
+        turns += 1;
+    }
+    gone(&scene.gateway, &long).await;
+    drop(viewer);
+    scene.gateway.terminate().await;
+    let (status, said) = verified(&scene.gateway, dir.path()).await;
+    assert_eq!(status, Some(0), "{said}");
 }
