@@ -55,7 +55,7 @@ async fn places(log: &Log) -> Vec<Place> {
         let id = SessionId::random();
         let words = || "bench".to_owned();
         let new = NewSession { id, title: None, by: words(), agent: words(), model: words() };
-        let session = log.create_session(new).await.unwrap().0.key;
+        let session = log.create_session(new).await.unwrap().unwrap().0.key;
         let turn = OpenTurn {
             session,
             session_id: id,

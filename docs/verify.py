@@ -198,7 +198,7 @@ def split_notes(text):
 class Report:
     def __init__(self):
         self.findings = []
-        self.sessions = self.records = self.met = 0
+        self.sessions = self.records = self.met = self.removed = 0
 
     def add(self, verdict, check, session, seq, message):
         word = "ALTERED" if verdict == ALTERED else "INCOMPLETE"
@@ -214,6 +214,13 @@ class Report:
 def rfc3339(ms):
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def uuid_bytes(text):
+    """Strict: `uuid.UUID` alone also reads braces, blanks and what Python takes for a number."""
+    if not re.fullmatch("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", text):
+        raise ValueError(f"`{text}` is no UUID")
+    return uuid.UUID(text).bytes
 
 
 def is_number(value):
@@ -243,8 +250,9 @@ def check_record(report, session, found, stubs):
             stubs.pop(envelope["of"], None)
 
 
-def check_session(report, session, records, expected):
-    """`records` gives (seq, record, salt, commitment, columns, epoch); `expected` is a list of (size, root, pinned)."""
+def check_session(report, session, records, expected, removed=None):
+    """`records` gives (seq, record, salt, commitment, columns, epoch); `expected` is a list of (size, root, pinned).
+    `removed`: the session was removed when it had so many records, and some are left."""
     report.sessions += 1
     tree, met, stubs, whole = Tree(), 0, {}, True
     records = iter(records)
@@ -252,7 +260,7 @@ def check_session(report, session, records, expected):
         seq = tree.size + 1
         try:
             *found, epoch = next(records)
-            ids = uuid.UUID(epoch).bytes + uuid.UUID(session).bytes
+            ids = uuid_bytes(epoch) + uuid_bytes(session)
         except StopIteration:
             break
         except (ValueError, TypeError, AttributeError, OverflowError, KeyError, *UNREADABLE) as error:
@@ -275,8 +283,17 @@ def check_session(report, session, records, expected):
         elif here:
             report.met += len(here)
             met = seq
-    for seq in sorted(stubs):
+    # The `redaction` that accounts for a stub may have been removed before it.
+    for seq in sorted(stubs) if removed is None or tree.size >= removed else ():
         report.add(ALTERED, "redaction", session, seq, "its content is gone, and no `redaction` accounts for it")
+    if removed is not None:
+        left = f"{tree.size} of its {removed} records are there (again)"
+        if tree.size > removed:
+            message = f"it was removed at {removed} records, and others follow"
+            report.add(ALTERED, "session", session, removed + 1, message)
+        else:
+            report.add(INCOMPLETE, "session", session, 1, f"its removal is not finished: {left}")
+        return
     beyond = [(size, pinned) for size, _, pinned in expected if size > tree.size]
     if whole and beyond:
         most = max(size for size, _ in beyond)
@@ -287,26 +304,29 @@ def check_session(report, session, records, expected):
 
 
 def check_heads(report, notes, expected):
-    """`notes` gives (id, note); `expected` is a list of (size, root, pinned)."""
-    tree = Tree()
+    """`notes` gives (id, note); `expected` is a list of (size, root, pinned). How many notes stand under a head."""
+    tree, covered = Tree(), 0
 
     def meet():
+        nonlocal covered
         for size, root, pinned in expected:
             if size == tree.size and root != tree.root():
                 report.add(ALTERED, "pinned" if pinned else "heads", None, size, "the checkpoints were changed")
                 return False
-            report.met += size == tree.size
+            if size == tree.size:
+                report.met += 1
+                covered = size
         return True
 
     if not meet():
-        return
+        return covered
     for number, note in notes:
         if number != tree.size + 1:
             report.add(ALTERED, "checkpoints", None, tree.size + 1, f"checkpoint {tree.size + 1} is missing")
-            return
+            return covered
         tree.push(b"breakglass/head/v1\0" + note.encode())
         if not meet():
-            return
+            return covered
     beyond = [(size, pinned) for size, _, pinned in expected if size > tree.size]
     if beyond:
         most = max(size for size, _ in beyond)
@@ -314,10 +334,30 @@ def check_heads(report, notes, expected):
         report.add(INCOMPLETE, check, None, tree.size + 1, f"{most} checkpoints were signed, and {tree.size} are there")
     elif not any(not pinned for _, _, pinned in expected):
         report.add(INCOMPLETE, "heads", None, None, "the gateway's own tree has no checkpoint")
+    return covered
 
 
-def signed(report, key, session, rows, origin):
-    """Of (size, note) those that the key signed for this tree, as (size, root, False)."""
+def check_removal(report, session, heads, removal, pinned, covered):
+    """How many records the session had when it was removed, None if it was not. `heads` is a list of (number, size,
+    root), `removal` (number, size, root) or None; `pinned`: somebody kept the note of its removal."""
+    if removal is None:
+        if pinned:
+            report.add(INCOMPLETE, "pinned", session, 1, "its removal was signed, and nothing is known of it here")
+        return None
+    number, size, root = removal
+    if any(at > size or other > number for other, at, _ in heads):
+        message = f"it was removed at {size} records, and more was signed of it"
+        report.add(ALTERED, "session", session, size + 1, message)
+    elif any(at == size and other != root for _, at, other in heads):
+        report.add(ALTERED, "session", session, 1, "its removal is of other records than those that were signed")
+    elif number > covered:
+        message = "its removal stands under no checkpoint of the gateway's own tree"
+        report.add(INCOMPLETE, "session", session, 1, message)
+    return size
+
+
+def signed(report, key, rows, origin):
+    """Of (size, note) those that the key signed for the gateway's own tree, as (size, root, False)."""
     good = []
     for size, note in rows:
         try:
@@ -326,9 +366,32 @@ def signed(report, key, session, rows, origin):
                 raise ValueError(f"it is one of `{checkpoint[0]}` at {checkpoint[1]}")
             good.append((size, checkpoint[2], False))
         except ValueError as error:
-            seq = None if session else size
-            report.add(ALTERED, "signature", session, seq, f"the checkpoint at {size}: {error}")
+            report.add(ALTERED, "signature", None, size, f"the checkpoint at {size}: {error}")
     return good
+
+
+def removal_of(report, database, key, session, pinned, covered):
+    """What was signed of a session, as (size, root, pinned); how many records it had when it was removed, if it was."""
+    origin, gone = f"{key.name}/sessions/{session}", f"{key.name}/removed/{session}"
+    heads, removal = [], None
+    rows = database.execute("SELECT id, size, note FROM checkpoints WHERE session = ? ORDER BY id", (session,))
+    for number, size, note in rows:
+        try:
+            found, at, root = key.checkpoint(note)
+            if found not in (origin, gone) or at != size:
+                raise ValueError(f"it is one of `{found}` at {at}")
+        except ValueError as error:
+            report.add(ALTERED, "signature", session, None, f"the checkpoint at {size}: {error}")
+            continue
+        if found == gone:
+            removal = (number, size, root)
+        else:
+            heads.append((number, size, root))
+    elsewhere = [(size, root, True) for of, size, root in pinned if of == origin]
+    known = heads + [(0, size, root) for size, root, _ in elsewhere]
+    kept = any(of == gone for of, _, _ in pinned)
+    removed = check_removal(report, session, known, removal, kept, covered)
+    return [(size, root, False) for _, size, root in heads] + elsewhere, removed
 
 
 def check_database(path, key, pinned):
@@ -355,22 +418,28 @@ def check_database(path, key, pinned):
 
 def check_tables(report, database, key, pinned):
     origin = f"{key.name}/heads"
-    expected = signed(report, key, None, database.execute("SELECT size, note FROM heads ORDER BY id"), origin)
+    expected = signed(report, key, database.execute("SELECT size, note FROM heads ORDER BY id"), origin)
     expected += [(size, root, True) for of, size, root in pinned if of == origin]
-    check_heads(report, database.execute("SELECT id, note FROM checkpoints ORDER BY id"), expected)
+    covered = check_heads(report, database.execute("SELECT id, note FROM checkpoints ORDER BY id"), expected)
     sessions = database.execute("SELECT id, key FROM sessions ORDER BY key").fetchall()
     for session, number in sessions:
-        origin = f"{key.name}/sessions/{session}"
-        rows = database.execute("SELECT size, note FROM checkpoints WHERE session = ?", (session,))
-        expected = signed(report, key, session, rows, origin)
-        expected += [(size, root, True) for of, size, root in pinned if of == origin]
-        check_session(report, session, records(database, number), expected)
+        heads, removed = removal_of(report, database, key, session, pinned, covered)
+        left = database.execute("SELECT 1 FROM events WHERE session = ? LIMIT 1", (number,)).fetchone()
+        if removed is not None and left is None:
+            report.removed += 1
+        else:
+            check_session(report, session, records(database, number), heads, removed)
     known = {session for session, _ in sessions}
     named = [row[0] for row in database.execute("SELECT DISTINCT session FROM checkpoints")]
-    prefix = f"{key.name}/sessions/"
-    named += [of[len(prefix) :] for of, _, _ in pinned if of.startswith(prefix)]
+    prefixes = (f"{key.name}/sessions/", f"{key.name}/removed/")
+    for of, _, _ in pinned:
+        named += [of[len(prefix) :] for prefix in prefixes if of.startswith(prefix)]
     for session in dict.fromkeys(named):
-        if session not in known:
+        if session in known:
+            continue
+        if removal_of(report, database, key, session, pinned, covered)[1] is not None:
+            report.removed += 1
+        else:
             report.add(INCOMPLETE, "session", session, 1, f"the session `{session}` was signed, and is not there")
     homeless = "SELECT min(seq) FROM events WHERE session NOT IN (SELECT key FROM sessions)"
     seq = database.execute(homeless).fetchone()[0]
@@ -591,6 +660,7 @@ def main():
     for _, line in report.findings:
         print(line)
     met = f"{report.sessions} sessions, {report.records} records, {report.met} checkpoints of `{key.name}` met"
+    met += f"; {report.removed} sessions were removed by retention" if report.removed else ""
     print(("PROVED", "ALTERED", "INCOMPLETE")[report.status()] + ": " + met)
     return report.status()
 

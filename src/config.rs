@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::keep::raw::Limits;
+use crate::keep::limits::Limits;
 use crate::mask::Masks;
 use crate::presets::{self, Preset};
 use crate::sign::anchor::Anchor;
@@ -60,6 +60,12 @@ pub struct Settings {
     /// MiB of the agents' raw output that are kept, the newest [default: without end]
     #[arg(long, env = "BREAKGLASS_KEEP_RAW_MIB", value_name = "MIB")]
     pub keep_raw_mib: Option<String>,
+    /// Days that a session is kept after its last activity; then all of it goes [default: without end]
+    #[arg(long, env = "BREAKGLASS_KEEP_SESSIONS_DAYS", value_name = "DAYS")]
+    pub keep_sessions_days: Option<String>,
+    /// MiB of records that are kept in all; beyond it the sessions go that were longest without activity [default: without end]
+    #[arg(long, env = "BREAKGLASS_KEEP_SESSIONS_MIB", value_name = "MIB")]
+    pub keep_sessions_mib: Option<String>,
     /// Where copies of signed checkpoints go, several with commas between: `file:PATH`, `syslog` or `http://HOST/PATH`
     #[arg(long, env = "BREAKGLASS_ANCHOR", value_name = "PLACES", value_delimiter = ',')]
     pub anchor: Vec<String>,
@@ -172,8 +178,10 @@ pub struct Config {
     pub masks: Masks,
     /// Prompts to begin with.
     pub presets: Vec<Preset>,
-    /// How much raw evidence is kept.
+    /// How much raw evidence is kept, and how long after its turn's end.
     pub keep_raw: Limits,
+    /// How many sessions are kept: how long after their last activity, and how much of their records.
+    pub keep_sessions: Limits,
     /// Where copies of signed checkpoints go.
     pub anchors: Vec<Anchor>,
 }
@@ -226,17 +234,13 @@ impl Settings {
             turns_max: usize::try_from(turns_max).unwrap_or(usize::MAX),
             presets: self.read_presets()?,
             anchors: self.anchors()?,
-            keep_raw: self.keep_raw()?,
+            keep_raw: limits(("--keep-raw-days", &self.keep_raw_days), ("--keep-raw-mib", &self.keep_raw_mib))?,
+            keep_sessions: limits(
+                ("--keep-sessions-days", &self.keep_sessions_days),
+                ("--keep-sessions-mib", &self.keep_sessions_mib),
+            )?,
             public_url: self.public_url.as_deref().map(|text| public_url("--public-url", text)).transpose()?,
         })
-    }
-
-    fn keep_raw(&self) -> Result<Limits, BadSetting> {
-        let limit =
-            |setting, text: &Option<String>, max| text.as_ref().map(|text| number(setting, text, max)).transpose();
-        let days = limit("--keep-raw-days", &self.keep_raw_days, KEEP_DAYS_MAX)?;
-        let mib = limit("--keep-raw-mib", &self.keep_raw_mib, KEEP_MIB_MAX)?;
-        Ok(Limits { days, bytes: mib.map(|mib| mib << 20) })
     }
 
     fn anchors(&self) -> Result<Vec<Anchor>, BadSetting> {
@@ -280,6 +284,15 @@ pub fn check_name(name: &str) -> Result<(), String> {
     }
     Ok(())
 }
+
+fn limits(days: Given<'_>, mib: Given<'_>) -> Result<Limits, BadSetting> {
+    let limit = |(setting, text): Given<'_>, max| text.as_ref().map(|text| number(setting, text, max)).transpose();
+    let (days, mib) = (limit(days, KEEP_DAYS_MAX)?, limit(mib, KEEP_MIB_MAX)?);
+    Ok(Limits { days, bytes: mib.map(|mib| mib << 20) })
+}
+
+/// A setting's name and its text.
+type Given<'a> = (&'static str, &'a Option<String>);
 
 fn number(setting: &'static str, text: &str, max: u64) -> Result<u64, BadSetting> {
     match text.parse::<u64>() {

@@ -1,11 +1,14 @@
 //! Keeping: what may go and when, what must stay, copies and their return.
 //!
 //! Invariant: nothing goes without a row in `keeping` that is durable before the first file is gone; nothing of a session under legal hold goes, and
-//! nothing of one whose turn runs. Records of the log never go this way, so what was signed still verifies. Knows nothing of HTTP.
+//! nothing of one whose turn runs. Records go only with their whole session, whose removal is signed, so that what was signed still verifies. Knows
+//! nothing of HTTP.
 
 pub mod backup;
+pub mod limits;
 pub mod raw;
 pub mod restore;
+pub mod sessions;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -13,6 +16,8 @@ use crate::clock::WallMs;
 use crate::db::{Db, ReadError, WriteError};
 use crate::ids::SessionId;
 
+/// As whom the gateway itself is written down.
+const BY: &str = "retention";
 /// Rows that are listed at once.
 const ACTS_MAX: i64 = 10_000;
 
@@ -21,7 +26,7 @@ const ACTS_MAX: i64 = 10_000;
 pub struct Act {
     /// When.
     pub time: WallMs,
-    /// What: `hold`, `release`, `raw-removed`, `backup`, `restore`.
+    /// What: `hold`, `release`, `raw-removed`, `session-removed`, `backup`, `restore`.
     pub act: String,
     /// To which session.
     pub session: Option<String>,
@@ -53,6 +58,9 @@ pub enum KeepError {
     /// The database cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// It was removed.
+    #[error("there is no session `{0}` any more")]
+    NoSession(SessionId),
 }
 
 /// The book of what is kept.
@@ -73,7 +81,8 @@ impl Keep {
     /// When the database cannot be read.
     pub async fn sessions_beginning(&self, begins: String) -> Result<Vec<SessionId>, KeepError> {
         let read = move |connection: &Connection| {
-            let sql = "SELECT id FROM sessions WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2";
+            let sql =
+                "SELECT id FROM sessions WHERE substr(id, 1, length(?1)) = ?1 AND removal IS NULL ORDER BY id LIMIT 2";
             let ids: Vec<String> =
                 connection.prepare(sql)?.query_map([begins], |row| row.get(0))?.collect::<Result<_, _>>()?;
             Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
@@ -84,18 +93,23 @@ impl Keep {
     /// Puts a session under legal hold. False: it is already, for the reason of then.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// When the database cannot be written, or the session was removed.
     pub async fn hold(&self, session: SessionId, by: String, reason: String) -> Result<bool, KeepError> {
         let work = move |tx: &rusqlite::Transaction<'_>| {
+            // It may have gone since somebody looked.
+            let is_there = "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ?1 AND removal IS NULL)";
+            if !tx.query_row(is_there, [session.to_string()], |row| row.get::<_, bool>(0))? {
+                return Ok(None);
+            }
             let put = "INSERT INTO holds (session, reason, by, since_ms) VALUES (?1, ?2, ?3, ?4)
                        ON CONFLICT (session) DO NOTHING";
             let new = tx.execute(put, (session.to_string(), &reason, &by, WallMs::now().0))? == 1;
             if new {
                 record(tx, "hold", Some(session), &by, &reason)?;
             }
-            Ok(new)
+            Ok(Some(new))
         };
-        Ok(self.db.writer.write(work).await?)
+        self.db.writer.write(work).await?.ok_or(KeepError::NoSession(session))
     }
 
     /// Ends a legal hold. False: there is none.
@@ -194,7 +208,10 @@ fn inspect(path: &std::path::Path) -> Result<Extent, String> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let extent = || {
         let epoch = text("SELECT value FROM meta WHERE name = 'epoch'").optional()?.unwrap_or_default();
-        let (sessions, events) = (number("SELECT count(*) FROM sessions")?, number("SELECT count(*) FROM events")?);
+        // Older copies know nothing of removed ones.
+        let sessions = number("SELECT count(*) FROM sessions WHERE removal IS NULL")
+            .or_else(|_| number("SELECT count(*) FROM sessions"))?;
+        let events = number("SELECT count(*) FROM events")?;
         Ok::<_, rusqlite::Error>(Extent { epoch, sessions, events })
     };
     extent().map_err(|error| format!("it is no breakglass log: {error}"))

@@ -64,8 +64,8 @@
 //!
 //! # What may use what
 //!
-//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}, sign, search, keep, redact`
-//! <- `session` <- `ws, http` <- `cli`. [`verify`] uses `evidence` and its own read-only connection, so that it can judge the
+//! `ids, clock, protocol, frames, evidence` <- `agent, turn::{spool, …}, db, hub` <- `log, auth` <- `turn::{import, run}, sign, search, redact`
+//! <- `keep, session` <- `ws, http` <- `cli`. [`verify`] uses `evidence` and its own read-only connection, so that it can judge the
 //! rest. The terminal's own side of the wire, [`client`], uses `ids` and `protocol` alone; the stress
 //! program in `stress/` uses nothing of the library, so that it can judge it. Nothing below `ws` and `http` knows HTTP, but for the webhook that [`sign`] can copy checkpoints to; status codes stand in one file; nothing outside [`config`]
 //! reads the environment; only [`tasks`] starts tasks. The supervisor and the cage use neither SQLite nor HTTP. The log's

@@ -2,7 +2,7 @@
 //!
 //! Invariant: this is the only writer of events; a session's seqs run from 1 without a hole; what belongs to an event (spool
 //! offset, prompt key, started flag, running turn) commits in the same transaction; a head is announced only after that
-//! transaction is durable. Records are never changed. Knows nothing of agents, processes or sockets: another store could
+//! transaction is durable. Records are never changed, but for what a redaction or the removal of a session takes away. Knows nothing of agents, processes or sockets: another store could
 //! stand behind the same face.
 
 mod append;
@@ -15,6 +15,7 @@ mod page;
 mod proof;
 mod record;
 mod redact;
+mod removal;
 mod seal;
 mod sealed;
 mod sessions;
@@ -28,6 +29,7 @@ pub use feed::{Fed, Feed, Shown};
 pub use page::{Page, PageLimits, RecordPage};
 pub use proof::{HeadPage, SessionTree};
 pub use redact::{Redactable, Redacted, Wish, WishKey, outcome as redaction_outcome};
+pub use removal::{Condition, LeftTurn, Removed};
 pub use sealed::Sealed;
 pub use sessions::{ListCursor, NewSession, Patch, SessionKey, SessionRow};
 pub use turns::{KnownPrompt, OpenTurn, Opened, Progress, Shared, TurnKey, UnfinishedTurn};

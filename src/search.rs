@@ -24,6 +24,7 @@ use crate::protocol::search::{Hit, SearchAnswer};
 use crate::tasks::Tasks;
 
 use index::Candidate;
+pub use index::discard;
 use indexer::Alarm;
 pub use query::{Asked, BadQuery, Query};
 

@@ -8,9 +8,10 @@ mod actor;
 mod presence;
 mod registry;
 mod state;
+mod used;
 
 pub use presence::{PresenceGuard, Present};
-pub use registry::{Deps, Live, Numbers, Sessions};
+pub use registry::{Claim, Deps, Live, Numbers, Sessions};
 
 use crate::agent::{UnknownAgent, command::NoAgent};
 use crate::ids::{SessionId, TurnId};
@@ -62,6 +63,9 @@ pub enum CreateError {
     /// There is one with that id and other values.
     #[error("session `{0}` exists with another title, agent or model; choose another id, or leave the id out")]
     Conflict(SessionId),
+    /// There was one with that id.
+    #[error("session `{0}` was removed when its time was over; choose another id, or leave the id out")]
+    Removed(SessionId),
     /// The log cannot be written.
     #[error(transparent)]
     Log(#[from] LogError),

@@ -77,7 +77,7 @@ impl From<CreateError> for ErrorBody {
     fn from(error: CreateError) -> Self {
         match error {
             CreateError::Log(error) => error.into(),
-            CreateError::Conflict(_) => Self::new(ErrorCode::Conflict, error.to_string()),
+            CreateError::Conflict(_) | CreateError::Removed(_) => Self::new(ErrorCode::Conflict, error.to_string()),
             CreateError::Field { .. } | CreateError::Agent(_) => Self::new(ErrorCode::BadRequest, error.to_string()),
         }
     }

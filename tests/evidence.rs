@@ -7,5 +7,8 @@ mod exports;
 mod history;
 mod raw;
 mod redaction;
+mod removal;
 mod signing;
 mod tamper;
+
+pub(crate) use history::both;

@@ -1,4 +1,7 @@
-//! Copies, their return, legal hold and the retention of raw evidence, as the commands and the settings do them.
+//! Copies, their return, legal hold and retention, as the commands and the settings do them.
+
+mod limits;
+mod sessions;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -32,7 +32,7 @@ fn readme_and_help_list_the_same_settings() {
 #[test]
 fn a_bad_setting_ends_in_one_line_with_status_64() {
     type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
-    let table: [Case; 14] = [
+    let table: [Case; 16] = [
         (&["serve", "--listen", "nowhere"], &[], "--listen"),
         (&[], &[("BREAKGLASS_LISTEN", "127.0.0.1:99999")], "--listen"),
         (&[], &[("BREAKGLASS_DATA", "")], "data"),
@@ -43,6 +43,8 @@ fn a_bad_setting_ends_in_one_line_with_status_64() {
         (&[], &[("BREAKGLASS_TURN_TIMEOUT_SECONDS", "0")], "turn-timeout-seconds"),
         (&[], &[("BREAKGLASS_TURN_TIMEOUT_SECONDS", "soon")], "turn-timeout-seconds"),
         (&[], &[("BREAKGLASS_MAX_CONCURRENT_TURNS", "-1")], "max-concurrent-turns"),
+        (&[], &[("BREAKGLASS_KEEP_SESSIONS_DAYS", "0")], "keep-sessions-days"),
+        (&[], &[("BREAKGLASS_KEEP_SESSIONS_MIB", "a lot")], "keep-sessions-mib"),
         (&[], &[("BREAKGLASS_PUBLIC_URL", "example.org")], "public-url"),
         (&["serve", "--log", "a=b=c"], &[], "--log"),
         (&["fly"], &[], "fly"),

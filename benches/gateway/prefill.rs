@@ -50,7 +50,7 @@ pub(crate) async fn running(log: &Log) -> Result<Place> {
     let session_id = SessionId::random();
     let (agent, model, by) = ("drill".to_owned(), "sonnet".to_owned(), "bench".to_owned());
     let new = NewSession { id: session_id, title: None, by: by.clone(), agent: agent.clone(), model: model.clone() };
-    let session = log.create_session(new).await?.0.key;
+    let session = log.create_session(new).await?.context("a new id")?.0.key;
     let (key, text) = (PromptKey::new(Uuid::new_v4()), "measure".to_owned());
     match log.open_turn(OpenTurn { session, session_id, key, text, by, agent, model }).await? {
         Opened::New { place, .. } => Ok(place),

@@ -14,6 +14,7 @@ use crate::hub::Hub;
 use crate::ids::Seq;
 use crate::log::{Log, Redactable, WishKey, redaction_outcome};
 use crate::redact::Redactor;
+use crate::search;
 use crate::sign::{Signer, key};
 
 /// A running gateway is waited for so long: it looks every second.
@@ -79,6 +80,8 @@ async fn without_gateway(db: &Db, paths: &DataPaths) -> Result<(), Failure> {
     let log = Log::open(db.clone(), Hub::default(), &paths.high_water()).await.context("cannot open the log")?;
     let signing = key::open_or_make(&paths.signing_key(), None).map_err(anyhow::Error::from)?;
     let signer = Signer::new(log.clone(), signing, paths.signed()).context("cannot remember what was signed")?;
+    // It has the words too. The next gateway makes it anew from the log, as that is then.
+    search::discard(&paths.search_index()).context("cannot remove the search index")?;
     Redactor::new(log, paths.spools()).work_off().await;
     signer.finish().await;
     Ok(())

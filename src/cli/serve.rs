@@ -23,6 +23,7 @@ use crate::db::{Db, Health};
 use crate::http::{self, App, Doors, Serving, Tls};
 use crate::hub::Hub;
 use crate::keep::Keep;
+use crate::keep::sessions::{Claim, Places as KeptPlaces, Retention};
 use crate::log::Log;
 use crate::protocol::server::AgentInfo;
 use crate::redact::Redactor;
@@ -90,7 +91,8 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     let uses = auth.clone();
     tasks.spawn_until_stop(async move { uses.keep_uses().await });
     tasks.spawn(recorder.run(tasks.stopping().clone()));
-    tasks.spawn_until_stop(keep.retain_raw(config.data.spools(), config.keep_raw));
+    tasks.spawn_until_stop(keep.clone().retain_raw(config.data.spools(), config.keep_raw));
+    tasks.spawn_until_stop(retention(&config, keep, &sessions, &signer).run(config.keep_sessions));
     let places = Places { log: config.data.database(), index: config.data.search_index() };
     let log = sessions.log();
     let search = Search::start(places, log.epoch(), log.hub(), &tasks).context("cannot start the search")?;
@@ -161,6 +163,14 @@ struct Rooms {
     access: Access,
     search: Search,
     signer: Signer,
+}
+
+/// Who removes sessions whose time is over.
+fn retention(config: &Config, keep: Keep, sessions: &Sessions, signer: &Signer) -> Retention {
+    let places = KeptPlaces { spools: config.data.spools(), workspaces: config.sessions_dir.clone() };
+    let registry = sessions.clone();
+    let claims = Box::new(move |session| registry.claim(session).map(|claim| Box::new(claim) as Claim));
+    Retention::new(keep, sessions.log().clone(), signer.clone(), places, claims)
 }
 
 fn app(config: &Config, rooms: Rooms, tasks: &Tasks, listening: SocketAddr) -> App {

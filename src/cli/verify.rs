@@ -46,8 +46,12 @@ pub(super) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     if report.left_out() > 0 {
         say(format!("and {} findings more", report.left_out()))?;
     }
+    let gone = match report.removed {
+        0 => String::new(),
+        removed => format!("; {removed} sessions were removed by retention"),
+    };
     let met = format!(
-        "{} sessions, {} records, {} checkpoints of `{}` met",
+        "{} sessions, {} records, {} checkpoints of `{}` met{gone}",
         report.sessions,
         report.records,
         report.checkpoints,

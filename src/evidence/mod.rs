@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod inclusion;
 pub mod leaf;
 pub mod note;
+pub mod removal;
 pub mod tree;
 
 #[cfg(test)]

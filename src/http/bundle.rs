@@ -26,6 +26,7 @@ use crate::evidence::leaf;
 use crate::ids::{Seq, TurnId};
 use crate::log::{Log, LogError, PageLimits, Sealed, SessionKey};
 use crate::protocol::server::{ErrorCode, SessionState};
+use crate::session::Live;
 use crate::turn::archive::Stream;
 use crate::turn::spool::SpoolDir;
 use members::Members;
@@ -54,17 +55,26 @@ impl Default for Bundling {
 }
 
 /// The bundle of a session, as far as it is signed now.
-pub(super) async fn body(app: App, key: SessionKey, state: SessionState, by: String) -> Result<Body, HttpError> {
+pub(super) async fn body(app: App, live: Arc<Live>, state: SessionState, by: String) -> Result<Body, HttpError> {
     let Ok(permit) = Arc::clone(&app.bundling.0).try_acquire_owned() else {
         let message = format!("{BUNDLES_MAX} bundles are being made already; try again when one is done");
         return Err(HttpError::new(ErrorCode::AtCapacity, message));
     };
+    let key = live.key();
     let signed = app.signer.sign_now(key).await?;
     // What the signer refused is taken along too: the verifier shall see it.
     let until = state.head.max(Seq(signed));
     let (pipe, pieces) = Pipe::new();
-    let bundle =
-        Bundle { log: app.door.sessions.log().clone(), app, key, state, by, until, runtime: Handle::current() };
+    let bundle = Bundle {
+        log: app.door.sessions.log().clone(),
+        app,
+        key,
+        state,
+        by,
+        until,
+        _live: live,
+        runtime: Handle::current(),
+    };
     // It ends by itself when the client has gone.
     let _detached = tokio::task::spawn_blocking(move || bundle.write(pipe, permit));
     let pieces = stream::unfold(pieces, async |mut pieces| pieces.recv().await.map(|piece| (piece, pieces)));
@@ -79,6 +89,8 @@ struct Bundle {
     by: String,
     /// The last record that is taken along.
     until: Seq,
+    /// Held to the end: a session that somebody takes away is not removed meanwhile.
+    _live: Arc<Live>,
     runtime: Handle,
 }
 

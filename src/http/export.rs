@@ -1,6 +1,8 @@
 //! A whole history to take away, streamed in short reads: an export of any length costs one page of memory and pins
 //! nothing.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
@@ -18,7 +20,8 @@ use super::timeline::{Markup, Timeline};
 use crate::access::What;
 use crate::auth::Action;
 use crate::ids::Seq;
-use crate::log::{Log, PageLimits, SessionKey};
+use crate::log::{Log, PageLimits};
+use crate::session::Live;
 
 const PAGE: PageLimits = PageLimits { events_max: 512, bytes_max: 256 << 10 };
 
@@ -89,12 +92,12 @@ pub(super) async fn export(
         .record(who.did(What::Export).in_session(id).saying(format!("{until} events, {}", format.extension())));
     tracing::info!(session.id = %id, by = who.name(), events = until.0, "an export begins");
     let body = match format {
-        Format::Bundle => bundle::body(app, live.key(), state, who.name().to_owned()).await?,
+        Format::Bundle => bundle::body(app, live, state, who.name().to_owned()).await?,
         Format::Jsonl | Format::Md | Format::Html => {
             let timeline = format.timeline();
             let head = timeline.as_ref().map(|timeline| timeline.head(&state, who.name()));
             let log = app.door.sessions.log().clone();
-            let export = Export { log, session: live.key(), after: Seq::ZERO, until, timeline, head };
+            let export = Export { log, live, after: Seq::ZERO, until, timeline, head };
             Body::from_stream(stream::unfold(Some(export), Export::next).fuse())
         }
     };
@@ -105,7 +108,8 @@ pub(super) async fn export(
 
 struct Export {
     log: Log,
-    session: SessionKey,
+    /// Held to the end: a session that somebody takes away is not removed meanwhile.
+    live: Arc<Live>,
     after: Seq,
     until: Seq,
     /// `None`: the records as they are.
@@ -126,7 +130,7 @@ impl Export {
             return export.timeline.map(|timeline| (Ok(timeline.foot().into()), None));
         }
         let limits = PageLimits { events_max: PAGE.events_max.min((export.until.0 - export.after.0) as usize), ..PAGE };
-        match export.log.records_after(export.session, export.after, limits).await {
+        match export.log.records_after(export.live.key(), export.after, limits).await {
             // What was there when it was asked for is there: a hole must not look like an end.
             Ok(page) if page.records.is_empty() => Some((Err(std::io::Error::other("a record is missing")), None)),
             Ok(page) => {

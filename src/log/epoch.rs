@@ -2,7 +2,8 @@
 //!
 //! Invariant: one epoch never names two histories that this gateway has served. The database counts its starts and its
 //! events; a small file beside it remembers the counts, at each start and at each turn's end. A database that is behind that file was put back from a
-//! copy: every seq that clients remember is void, and the epoch is made anew.
+//! copy: every seq that clients remember is void, and the epoch is made anew. The newest record of all is never removed, so the
+//! count does not fall.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

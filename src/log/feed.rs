@@ -13,6 +13,9 @@ use crate::clock::WallMs;
 use crate::db::{OpenError, connection};
 use crate::ids::{Seq, SessionId, TurnId};
 
+/// Removed sessions in one read.
+const REMOVED_PAGE: i64 = 500;
+
 /// Reads the log from its beginning to its end, again and again.
 pub struct Feed {
     connection: Connection,
@@ -81,7 +84,7 @@ impl Feed {
     pub fn after(&self, id: i64, limits: PageLimits) -> rusqlite::Result<Vec<Fed>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT e.id, e.session, e.turn, e.time_ms, e.kind, t.by, e.record FROM events e JOIN turns t ON t.key = e.turn
-             WHERE e.id > ?1 ORDER BY e.id LIMIT ?2",
+             JOIN sessions s ON s.key = e.session WHERE s.removal IS NULL AND e.id > ?1 ORDER BY e.id LIMIT ?2",
         )?;
         let mut rows = statement.query((id, limits.events_max as i64))?;
         let (mut events, mut bytes) = (Vec::new(), 0);
@@ -102,8 +105,20 @@ impl Feed {
     /// When the log cannot be read.
     pub fn shown(&self, id: i64) -> rusqlite::Result<Option<Shown>> {
         let sql = "SELECT s.id, s.title, e.seq, t.id, e.time_ms, e.kind, e.record
-                   FROM events e JOIN sessions s ON s.key = e.session JOIN turns t ON t.key = e.turn WHERE e.id = ?1";
+                   FROM events e JOIN sessions s ON s.key = e.session JOIN turns t ON t.key = e.turn
+                   WHERE e.id = ?1 AND s.removal IS NULL";
         self.connection.prepare_cached(sql)?.query_row([id], read_shown).optional()
+    }
+
+    /// Sessions that were removed behind a removal's number: their keys, each with its own number, ascending; as many as one
+    /// read brings.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn removed_after(&self, removal: i64) -> rusqlite::Result<Vec<(i64, i64)>> {
+        let sql = "SELECT key, removal FROM sessions WHERE removal > ?1 ORDER BY removal LIMIT ?2";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        self.connection.prepare_cached(sql)?.query_map((removal, REMOVED_PAGE), row)?.collect()
     }
 
     /// The key of a session.
@@ -111,7 +126,7 @@ impl Feed {
     /// # Errors
     /// When the log cannot be read.
     pub fn session_key(&self, id: SessionId) -> rusqlite::Result<Option<i64>> {
-        let sql = "SELECT key FROM sessions WHERE id = ?1";
+        let sql = "SELECT key FROM sessions WHERE id = ?1 AND removal IS NULL";
         self.connection.prepare_cached(sql)?.query_row([id.to_string()], |row| row.get(0)).optional()
     }
 }

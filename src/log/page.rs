@@ -37,7 +37,7 @@ const FORWARD: &str = "SELECT seq, record FROM events WHERE session = ?1 AND seq
 const BACKWARD: &str = "SELECT record FROM events WHERE session = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
 
 fn head(connection: &Connection, session: SessionKey) -> rusqlite::Result<Seq> {
-    let sql = "SELECT head FROM sessions WHERE key = ?1";
+    let sql = "SELECT head FROM sessions WHERE key = ?1 AND removal IS NULL";
     connection.prepare_cached(sql)?.query_row([session], |row| row.get::<_, i64>(0)).map(|head| Seq(head as u64))
 }
 

@@ -56,19 +56,19 @@ impl Log {
     /// When the log cannot be read.
     pub async fn unsigned_sessions(&self) -> Result<Vec<SessionKey>, LogError> {
         let read = |connection: &Connection| {
-            let sql = "SELECT key FROM sessions WHERE signed_size < tree_size";
+            let sql = "SELECT key FROM sessions WHERE signed_size < tree_size AND removal IS NULL";
             connection.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
         };
         Ok(self.db.readers.read(read).await?)
     }
 
-    /// A session's tree.
+    /// A session's tree. `None`: there is no such session, or it was removed.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub async fn session_tree(&self, key: SessionKey) -> Result<Option<SessionTree>, LogError> {
         let read = move |connection: &Connection| {
-            let sql = "SELECT id, tree_size, tree, signed_size FROM sessions WHERE key = ?1";
+            let sql = "SELECT id, tree_size, tree, signed_size FROM sessions WHERE key = ?1 AND removal IS NULL";
             connection
                 .prepare_cached(sql)?
                 .query_row([key], |row| {
@@ -88,7 +88,7 @@ impl Log {
     /// When the log cannot be read.
     pub async fn tree_size(&self, session: SessionId) -> Result<Option<u64>, LogError> {
         let read = move |connection: &Connection| {
-            let sql = "SELECT tree_size FROM sessions WHERE id = ?1";
+            let sql = "SELECT tree_size FROM sessions WHERE id = ?1 AND removal IS NULL";
             connection.prepare_cached(sql)?.query_row([session.to_string()], |row| row.get::<_, i64>(0)).optional()
         };
         Ok(self.db.readers.read(read).await?.map(|size| size as u64))

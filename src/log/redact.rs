@@ -100,7 +100,7 @@ pub async fn outcome(db: &Db, key: WishKey) -> Result<Option<String>, LogError> 
 }
 
 fn find(connection: &Connection, begins: &str, seq: Seq) -> rusqlite::Result<Option<Redactable>> {
-    let sql = "SELECT key, id FROM sessions WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2";
+    let sql = "SELECT key, id FROM sessions WHERE substr(id, 1, length(?1)) = ?1 AND removal IS NULL LIMIT 2";
     let sessions: Vec<(SessionKey, SessionId)> = connection
         .prepare(sql)?
         .query_map([begins], |row| Ok((row.get(0)?, parse_id(row, 1)?)))?
@@ -160,7 +160,8 @@ struct Found {
 
 fn read(tx: &Transaction<'_>, wish: &Wish) -> rusqlite::Result<Result<Found, Refused>> {
     let sql = "SELECT s.id, t.key, t.id, t.attempt, t.ended_ms IS NOT NULL, e.record FROM events e
-               JOIN sessions s ON s.key = e.session JOIN turns t ON t.key = e.turn WHERE e.session = ?1 AND e.seq = ?2";
+               JOIN sessions s ON s.key = e.session JOIN turns t ON t.key = e.turn
+               WHERE e.session = ?1 AND e.seq = ?2 AND s.removal IS NULL";
     let row = |row: &Row<'_>| {
         let (turn, turn_id): (TurnKey, TurnId) = (row.get(1)?, parse_id(row, 2)?);
         let place = Place { session: wish.session, session_id: parse_id(row, 0)?, turn, turn_id };

@@ -127,16 +127,17 @@ where
 }
 
 fn find(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<SessionRow>> {
-    let sql = format!("{COLUMNS} WHERE s.id = ?1");
+    let sql = format!("{COLUMNS} WHERE s.id = ?1 AND s.removal IS NULL");
     connection.prepare_cached(&sql)?.query_row([id.to_string()], read_row).optional()
 }
 
 impl Log {
-    /// Makes a session; if one with that id is there already, gives that one. `true`: it is new.
+    /// Makes a session; if one with that id is there already, gives that one. `true`: it is new. `None`: there was one with
+    /// that id, and it was removed; an id is not used twice.
     ///
     /// # Errors
     /// When the log cannot be written.
-    pub async fn create_session(&self, new: NewSession) -> Result<(SessionRow, bool), LogError> {
+    pub async fn create_session(&self, new: NewSession) -> Result<Option<(SessionRow, bool)>, LogError> {
         let (id, hub) = (new.id, self.hub.clone());
         let work = move |tx: &rusqlite::Transaction<'_>| {
             let short = new.id.to_string()[..8].to_owned();
@@ -147,14 +148,13 @@ impl Log {
                      VALUES (?1, coalesce(?2, ?7), ?2 IS NOT NULL, ?3, ?4, ?5, ?6, ?3) ON CONFLICT (id) DO NOTHING",
                 )?
                 .execute((new.id.to_string(), new.title, now, new.by, new.agent, new.model, short))?;
-            let row = find(tx, new.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            Ok((row, made == 1))
+            Ok(find(tx, new.id)?.map(|row| (row, made == 1)))
         };
         Ok(self
             .db
             .writer
-            .write_then(work, move |(_, made)| {
-                if *made {
+            .write_then(work, move |row| {
+                if matches!(row, Some((_, true))) {
                     hub.touch(id);
                 }
             })
@@ -193,7 +193,7 @@ impl Log {
     ) -> Result<(Vec<SessionRow>, Option<ListCursor>), LogError> {
         let read = move |connection: &Connection| {
             let sql = format!(
-                "{COLUMNS} WHERE (s.last_activity_ms, s.key) < (?1, ?2)
+                "{COLUMNS} WHERE (s.last_activity_ms, s.key) < (?1, ?2) AND s.removal IS NULL
                  AND (?3 IS NULL OR instr(lower(s.title), lower(?3)) > 0 OR instr(s.id, lower(?3)) = 1)
                  ORDER BY s.last_activity_ms DESC, s.key DESC LIMIT ?4"
             );
@@ -220,7 +220,7 @@ impl Log {
         let work = move |tx: &rusqlite::Transaction<'_>| {
             tx.prepare_cached(
                 "UPDATE sessions SET title = coalesce(?2, title), title_given = title_given OR ?2 IS NOT NULL,
-                                     archived = coalesce(?3, archived) WHERE id = ?1",
+                                     archived = coalesce(?3, archived) WHERE id = ?1 AND removal IS NULL",
             )?
             .execute((id.to_string(), patch.title, patch.archived))?;
             find(tx, id)

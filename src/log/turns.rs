@@ -178,7 +178,9 @@ fn open(tx: &Transaction<'_>, scribe: &Scribe, new: &OpenTurn) -> rusqlite::Resu
     let place = Place { session: new.session, session_id: new.session_id, turn: TurnKey(key), turn_id };
     // At most one running turn a session: the database refuses a second even if the actor were wrong.
     let taken = tx
-        .prepare_cached("UPDATE sessions SET running_turn = ?2 WHERE key = ?1 AND running_turn IS NULL")?
+        .prepare_cached(
+            "UPDATE sessions SET running_turn = ?2 WHERE key = ?1 AND running_turn IS NULL AND removal IS NULL",
+        )?
         .execute((new.session, key))?;
     if taken != 1 {
         return Err(rusqlite::Error::StatementChangedRows(taken));

@@ -16,7 +16,7 @@ use crate::ids::Epoch;
 use crate::log::Fed;
 
 /// The form of the tables and of the splitting into words: another number, another index.
-const FORM: i64 = 1;
+const FORM: i64 = 2;
 /// How long a statement waits for the other connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLite's own steps between two looks at the clock.
@@ -39,6 +39,8 @@ pub(super) struct Index {
     connection: Connection,
     /// The newest event that is in it.
     pub reaches: i64,
+    /// The newest removal of a session whose words were taken out.
+    pub removals: i64,
     /// The log's newest event when this was made: what was redacted until then was never in it.
     made_at: i64,
 }
@@ -90,7 +92,8 @@ impl Index {
                 .optional()
         };
         let (form, of) = (meta("form")?, meta("epoch")?);
-        let (Some(Value::Integer(reaches)), Some(Value::Integer(made_at))) = (meta("reaches")?, meta("made_at")?)
+        let numbers = (meta("reaches")?, meta("made_at")?, meta("removals")?);
+        let (Some(Value::Integer(reaches)), Some(Value::Integer(made_at)), Some(Value::Integer(removals))) = numbers
         else {
             return Ok(None);
         };
@@ -99,7 +102,7 @@ impl Index {
         if !is_ours {
             tracing::info!("the search index is of another log: it is made anew");
         }
-        Ok(is_ours.then_some(Self { connection, reaches, made_at }))
+        Ok(is_ours.then_some(Self { connection, reaches, removals, made_at }))
     }
 
     fn make(path: &Path, epoch: Epoch, newest: i64) -> rusqlite::Result<Self> {
@@ -111,13 +114,41 @@ impl Index {
         transaction.execute(put, ("epoch", epoch.to_string()))?;
         transaction.execute(put, ("made_at", newest))?;
         transaction.execute(put, ("reaches", 0))?;
+        transaction.execute(put, ("removals", 0))?;
         transaction.commit()?;
-        Ok(Self { connection, reaches: 0, made_at: newest })
+        Ok(Self { connection, reaches: 0, removals: 0, made_at: newest })
     }
 
     /// Whether these say that something was redacted whose words may be in this index: then it must be made anew.
     pub(super) fn is_outdated_by(&self, events: &[Fed]) -> bool {
         events.iter().any(|event| event.kind == "redaction" && event.id > self.made_at)
+    }
+
+    /// Takes out the words of removed sessions, given by their keys with their removals' numbers, so that they are in no page
+    /// of the file any more.
+    pub(super) fn forget(&mut self, removed: &[(i64, i64)]) -> rusqlite::Result<()> {
+        let Some((_, last)) = removed.last() else { return Ok(()) };
+        let transaction = self.connection.transaction()?;
+        let mut any = 0;
+        for (session, _) in removed {
+            let words = "DELETE FROM words WHERE rowid IN (SELECT id FROM docs WHERE session = ?1)";
+            transaction.prepare_cached(words)?.execute([session])?;
+            let ended = "DELETE FROM ended WHERE turn IN (SELECT turn FROM docs WHERE session = ?1)";
+            transaction.prepare_cached(ended)?.execute([session])?;
+            any += transaction.prepare_cached("DELETE FROM docs WHERE session = ?1")?.execute([session])?;
+        }
+        if any > 0 {
+            // Deleting only marks words as gone; bringing all parts of the index together leaves them out.
+            transaction.execute("INSERT INTO words (words) VALUES ('optimize')", [])?;
+        }
+        transaction.prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'removals'")?.execute([last])?;
+        transaction.commit()?;
+        self.removals = *last;
+        if any > 0 {
+            // Whether or not a search is reading: then the older pages go with the next one.
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        Ok(())
     }
 
     /// Adds events that follow what is there, all or none.
@@ -165,17 +196,26 @@ fn add_one(tx: &Transaction<'_>, event: &Fed) -> rusqlite::Result<()> {
 
 /// Removes the file and what SQLite keeps beside it.
 pub(super) fn remove(path: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
+    if let Err(error) = discard(path) {
+        tracing::warn!(path = %path.display(), %error, "a search index cannot be removed");
+    }
+}
+
+/// Throws an index away that nobody uses: the next gateway makes it anew from the log.
+///
+/// # Errors
+/// When a file of it is there and cannot be removed.
+pub fn discard(path: &Path) -> std::io::Result<()> {
+    // Without its main file it is none, so that goes last: whatever is broken off is done again.
+    for suffix in ["-wal", "-shm", ""] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
-        let path = PathBuf::from(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(path = %path.display(), %error, "a search index cannot be removed");
-            }
+        match std::fs::remove_file(PathBuf::from(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
+    Ok(())
 }
 
 fn open_writing(path: &Path) -> rusqlite::Result<Connection> {
@@ -185,6 +225,8 @@ fn open_writing(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // What a power cut takes is indexed again: no commit here has to wait for the disk.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // The words of what was removed are in no freed page either.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     Ok(connection)
 }

@@ -161,6 +161,12 @@ impl Indexer {
             }
         };
         while !self.stopping.is_cancelled() && !self.is_damaged.load(Ordering::Acquire) {
+            // First, so that what was read before its session went is taken out again.
+            let removed = self.feed.removed_after(index.removals).map_err(Failed::Log)?;
+            if !removed.is_empty() {
+                index.forget(&removed).map_err(Failed::Index)?;
+                continue;
+            }
             let events = self.feed.after(index.reaches, STEP).map_err(Failed::Log)?;
             if events.is_empty() {
                 break;

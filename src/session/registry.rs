@@ -1,14 +1,15 @@
 //! Finds the sessions that somebody uses; makes their actors; adds what only the living know to what the log knows.
 //!
-//! Invariant: at most one actor a session. It lives as long as somebody holds its [`Live`]; the map holds none.
+//! Invariant: at most one actor a session. It lives as long as somebody holds its [`Live`]; the map holds none. A session that
+//! is claimed for its removal has none, and gets none before that is decided.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::actor::{Actor, Message, PromptAsked};
 use super::presence::{PresenceGuard, Present};
+use super::used::{self, Decided, Used};
 use super::{CancelError, CreateError, NoSession, OpenError, PromptError, TakeUpError};
 use crate::agent::AgentKind;
 use crate::auth::Principal;
@@ -48,8 +49,11 @@ pub struct Sessions {
 struct Shared {
     deps: Deps,
     permits: Arc<Semaphore>,
-    live: Mutex<HashMap<SessionId, Weak<Live>>>,
+    live: Arc<Used<Live>>,
 }
+
+/// Keeps a session that nobody uses from being used, until dropped.
+pub type Claim = used::Claim<Live>;
 
 /// How much goes on in the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +80,7 @@ impl Sessions {
     /// An empty registry.
     pub fn new(deps: Deps) -> Self {
         let permits = Arc::new(Semaphore::new(deps.turns_max));
-        Self { shared: Arc::new(Shared { deps, permits, live: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { deps, permits, live: Arc::default() }) }
     }
 
     /// The log that they live in.
@@ -89,41 +93,40 @@ impl Sessions {
     /// # Errors
     /// [`OpenError::Missing`] when there is none with that id.
     pub async fn open(&self, id: SessionId) -> Result<Arc<Live>, OpenError> {
-        if let Some(live) = self.living(id) {
-            return Ok(live);
+        loop {
+            if let Some(live) = self.shared.live.get(id) {
+                return Ok(live);
+            }
+            // The topic is there before the head is read: no commit falls between.
+            let topic = self.log().hub().topic(id);
+            let row = self.log().session(id).await?.ok_or(NoSession(id))?;
+            topic.raise(row.state.head);
+            match self.enliven(row, topic) {
+                Ok(live) => return Ok(live),
+                // Then it is either gone or free.
+                Err(mut decided) => while decided.changed().await.is_ok() {},
+            }
         }
-        // The topic is there before the head is read: no commit falls between.
-        let topic = self.log().hub().topic(id);
-        let row = self.log().session(id).await?.ok_or(NoSession(id))?;
-        topic.raise(row.state.head);
-        Ok(self.enliven(row, topic))
     }
 
-    fn living(&self, id: SessionId) -> Option<Arc<Live>> {
-        lock(&self.shared.live).get(&id).and_then(Weak::upgrade)
+    /// Claims a session for its removal; `None`: somebody uses it.
+    pub fn claim(&self, id: SessionId) -> Option<Claim> {
+        self.shared.live.claim(id)
     }
 
-    fn enliven(&self, row: SessionRow, topic: Arc<Topic>) -> Arc<Live> {
+    /// `Err`: it may be about to be removed; wakes when that is decided.
+    fn enliven(&self, row: SessionRow, topic: Arc<Topic>) -> Result<Arc<Live>, Decided> {
         let id = row.state.session;
-        let mut living = lock(&self.shared.live);
-        // Somebody else may have been faster while the row was read.
-        if let Some(live) = living.get(&id).and_then(Weak::upgrade) {
-            return live;
-        }
-        let (mailbox, messages) = mpsc::channel(MAILBOX);
-        let registry = Arc::downgrade(&self.shared);
-        let live = Arc::new(Live { id, key: row.key, topic, present: Present::default(), mailbox, registry });
-        let deps = &self.shared.deps;
-        let actor = Actor::new(
-            row,
-            Arc::clone(&deps.workshop),
-            deps.tasks.clone(),
-            Arc::clone(&self.shared.permits),
-            deps.turns_max,
-        );
-        deps.tasks.spawn(actor.run(messages));
-        living.insert(id, Arc::downgrade(&live));
-        live
+        self.shared.live.get_or(id, || {
+            let (mailbox, messages) = mpsc::channel(MAILBOX);
+            let registry = Arc::downgrade(&self.shared);
+            let live = Arc::new(Live { id, key: row.key, topic, present: Present::default(), mailbox, registry });
+            let deps = &self.shared.deps;
+            let (workshop, permits) = (Arc::clone(&deps.workshop), Arc::clone(&self.shared.permits));
+            let actor = Actor::new(row, workshop, deps.tasks.clone(), permits, deps.turns_max);
+            deps.tasks.spawn(actor.run(messages));
+            live
+        })
     }
 
     /// Makes a session, or finds the one with the same id and the same values.
@@ -147,7 +150,7 @@ impl Sessions {
             model: wanted.model.clone().unwrap_or_else(|| self.shared.deps.model.clone()),
         };
         let id = new.id;
-        let (row, made) = self.log().create_session(new).await?;
+        let (row, made) = self.log().create_session(new).await?.ok_or(CreateError::Removed(id))?;
         // What is left out does not differ.
         let same = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
         let state = &row.state;
@@ -201,13 +204,13 @@ impl Sessions {
     }
 
     fn decorate(&self, row: SessionRow) -> SessionState {
-        let viewers = self.living(row.state.session).map_or(0, |live| live.present.connections());
+        let viewers = self.shared.live.get(row.state.session).map_or(0, |live| live.present.connections());
         SessionState { viewers, ..row.state }
     }
 
     /// How much goes on.
     pub fn numbers(&self) -> Numbers {
-        let living: Vec<_> = lock(&self.shared.live).values().filter_map(Weak::upgrade).collect();
+        let living = self.shared.live.all();
         let free = self.shared.permits.available_permits();
         Numbers {
             live: living.len() as u64,
@@ -314,11 +317,8 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        let Some(shared) = self.registry.upgrade() else { return };
-        let mut living = lock(&shared.live);
-        // A new one may have taken the place already.
-        if living.get(&self.id).is_some_and(|live| live.strong_count() == 0) {
-            living.remove(&self.id);
+        if let Some(shared) = self.registry.upgrade() {
+            shared.live.left(self.id);
         }
     }
 }
@@ -346,9 +346,4 @@ fn check_prompt(text: &str, model: Option<&str>) -> Result<(), PromptError> {
         Some(Err(problem)) => Err(field("model", &problem)),
         _ => Ok(()),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that this lock guards is left half-changed by a panic.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,6 +8,7 @@
 pub mod anchor;
 pub mod key;
 mod memory;
+mod removal;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,11 +26,15 @@ use crate::ids::SessionId;
 use crate::log::{Log, LogError, SessionKey, SessionTree};
 use anchor::Anchors;
 use memory::{Memory, Signed, Tree};
+pub use removal::Going;
 
 /// The gateway's own tree gets a checkpoint at least so often, also when nothing happened.
 const HEARTBEAT: Duration = Duration::from_secs(60 * 60);
 /// On a planned stop what is unsigned is signed, for at most so long: the next start signs the rest.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is wrong with a session that stands in the database although its removal was signed.
+const BACK_AGAIN: &str = "it was removed when its time was over, and is there again";
 
 /// Why a tree was not signed.
 #[derive(Debug, thiserror::Error)]
@@ -169,10 +174,13 @@ impl Signer {
         };
         for session in sessions {
             let tree = Tree::Session(session);
+            // Nothing is removed between the look at the log and that at the memory.
+            let _turn = self.turn.lock().await;
             let checked = async {
                 let signed = self.memory.recall(tree)?.map_or(0, |signed| signed.tree.size());
                 match self.log.tree_size(session).await? {
-                    None => Err(self.alarm(tree, format!("the session `{session}` is gone"))),
+                    None => self.check_removed(session).await,
+                    Some(_) if self.was_removed(tree)? => Err(self.alarm(tree, BACK_AGAIN.to_owned())),
                     Some(size) if size < signed => Err(self.alarm(tree, shorter(signed, size))),
                     Some(_) => Ok(()),
                 }
@@ -217,6 +225,9 @@ impl Signer {
     }
 
     async fn sign_found(&self, key: SessionKey, tree: Tree, found: &SessionTree) -> Result<bool, SignError> {
+        if self.was_removed(tree)? {
+            return Err(self.alarm(tree, BACK_AGAIN.to_owned()));
+        }
         let claimed = found.tree.as_ref().ok_or_else(|| self.alarm(tree, "its tree is damaged".to_owned()))?;
         let last = match self.memory.recall(tree)? {
             Some(signed) => Some((signed.tree, signed.note)),
@@ -311,9 +322,13 @@ impl Signer {
     }
 
     fn read(&self, tree: Tree, note: &str) -> Result<Checkpoint, SignError> {
+        self.read_as(tree, note, &tree.origin(self.key.verifier().name()))
+    }
+
+    fn read_as(&self, tree: Tree, note: &str, origin: &str) -> Result<Checkpoint, SignError> {
         let verifier = self.key.verifier();
         let text = verifier.open(note).map_err(|error| self.alarm(tree, format!("its last checkpoint: {error}")))?;
-        let checkpoint = Checkpoint::parse(text).filter(|head| head.origin == tree.origin(verifier.name()));
+        let checkpoint = Checkpoint::parse(text).filter(|head| head.origin == origin);
         checkpoint.ok_or_else(|| self.alarm(tree, "its last checkpoint is of something else".to_owned()))
     }
 
@@ -326,13 +341,19 @@ impl Signer {
             text.push_str(&format!("time {}\n", WallMs::now().rfc3339()));
         }
         let note = self.key.sign(&text);
-        let (memory, signed) = (self.memory.clone(), Signed { tree: frontier.clone(), note: note.clone() });
+        self.remember(tree, frontier, &note).await?;
+        Ok(note)
+    }
+
+    /// Remembers what was signed, then copies it to where it is kept off the database.
+    async fn remember(&self, tree: Tree, frontier: &Frontier, note: &str) -> Result<(), SignError> {
+        let (memory, signed) = (self.memory.clone(), Signed { tree: frontier.clone(), note: note.to_owned() });
         let remembered = tokio::task::spawn_blocking(move || memory.remember(tree, &signed)).await;
         remembered.map_err(std::io::Error::other)??;
-        self.anchors.send(&note);
+        self.anchors.send(note);
         // The service's journal is an anchor off the database, and often off the machine.
         tracing::info!(target: "breakglass::anchor", note = note.replace('\n', "|"), "signed");
-        Ok(note)
+        Ok(())
     }
 }
 

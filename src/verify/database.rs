@@ -5,12 +5,14 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::heads::Heads;
+use super::removals::Signed;
 use super::report::{Finding, Report, Verdict};
 use super::session::{Columns, Found, Session};
 use super::{Pinned, VerifyError, gateway_origin, read_checkpoint, session_origin};
 use crate::clock::WallMs;
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::note::Verifier;
+use crate::evidence::removal;
 use crate::ids::SessionId;
 
 pub(super) fn verify(path: &Path, key: &Verifier, pinned: &Pinned) -> Result<Report, VerifyError> {
@@ -21,7 +23,7 @@ pub(super) fn verify(path: &Path, key: &Verifier, pinned: &Pinned) -> Result<Rep
     };
     // One snapshot: a gateway may be writing.
     let snapshot = connection.transaction().map_err(|error| neither(&error))?;
-    let mut check = Check { connection: &snapshot, key, pinned, report: Report::default() };
+    let mut check = Check { connection: &snapshot, key, pinned, covered: 0, report: Report::default() };
     check.tables().map_err(|error| neither(&error))?;
     if let Err(error) = check.all() {
         // It began as a breakglass database, so what cannot be read in it was damaged.
@@ -59,6 +61,8 @@ struct Check<'a> {
     connection: &'a Connection,
     key: &'a Verifier,
     pinned: &'a Pinned,
+    /// How many checkpoints stand under a head of the gateway's own tree.
+    covered: u64,
     report: Report,
 }
 
@@ -101,19 +105,54 @@ impl Check<'_> {
         let sql = "SELECT DISTINCT session FROM checkpoints WHERE session NOT IN (SELECT id FROM sessions)";
         let mut gone: Vec<String> =
             self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        let prefix = session_origin(self.key);
+        let prefixes = [session_origin(self.key), removal::prefix(self.key.name())];
         for checkpoint in &self.pinned.0 {
-            let Some(id) = checkpoint.origin.strip_prefix(&prefix) else { continue };
+            let Some(id) = prefixes.iter().find_map(|prefix| checkpoint.origin.strip_prefix(prefix)) else { continue };
             let found = self.connection.query_row("SELECT 1 FROM sessions WHERE id = ?1", [id], |_| Ok(()));
             if found.optional()?.is_none() && !gone.iter().any(|known| known == id) {
                 gone.push(id.to_owned());
             }
         }
         for id in gone {
-            let (message, session) = (format!("the session `{id}` was signed, and is not there"), id.parse().ok());
+            let session: Option<SessionId> = id.parse().ok();
+            if let Some(session) = session
+                && self.signed(session)?.check(self.covered, &mut self.report).is_some()
+            {
+                self.report.removed += 1;
+                continue;
+            }
+            let message = format!("the session `{id}` was signed, and is not there");
             self.report.add(Finding { verdict: Verdict::Incomplete, check: "session", session, seq: Some(1), message });
         }
         Ok(())
+    }
+
+    /// What was signed of a session, here and elsewhere. What is not signed by the key is found.
+    fn signed(&mut self, id: SessionId) -> rusqlite::Result<Signed> {
+        let (head, removal) = (format!("{}{id}", session_origin(self.key)), removal::origin(self.key.name(), id));
+        let mut signed = Signed::new(id);
+        let sql = "SELECT id, size, note FROM checkpoints WHERE session = ?1 ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([id.to_string()])?;
+        while let Some(row) = rows.next()? {
+            let (number, size, note): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            match read(self.key, &note, &removal, size) {
+                Ok(checkpoint) => signed.removal(number, checkpoint),
+                Err(_) => match read(self.key, &note, &head, size) {
+                    Ok(checkpoint) => signed.head(number, checkpoint),
+                    Err(why) => {
+                        let message = format!("the checkpoint at {size}: {why}");
+                        let (verdict, session) = (Verdict::Altered, Some(id));
+                        self.report.add(Finding { verdict, check: "signature", session, seq: None, message });
+                    }
+                },
+            }
+        }
+        self.pinned.of(&head).for_each(|checkpoint| signed.pinned(checkpoint.clone()));
+        if self.pinned.of(&removal).next().is_some() {
+            signed.removal_pinned();
+        }
+        Ok(signed)
     }
 
     fn gateway(&mut self) -> rusqlite::Result<()> {
@@ -136,30 +175,25 @@ impl Check<'_> {
         while let Some(row) = rows.next()? {
             heads.take(row.get(0)?, row.get_ref(1)?.as_str()?);
         }
-        heads.finish();
+        self.covered = heads.finish();
         Ok(())
     }
 
     fn session(&mut self, id: SessionId, session_key: i64) -> rusqlite::Result<()> {
-        let (key, origin) = (self.key, format!("{}{id}", session_origin(self.key)));
-        let mut session = Session::new(id, &mut self.report);
-        let mut statement = self.connection.prepare_cached("SELECT size, note FROM checkpoints WHERE session = ?1")?;
-        let mut rows = statement.query([id.to_string()])?;
-        while let Some(row) = rows.next()? {
-            let (size, note): (i64, String) = (row.get(0)?, row.get(1)?);
-            match read(key, &note, &origin, size) {
-                Ok(checkpoint) => session.expect(&checkpoint, false),
-                Err(why) => session.note("signature", format!("the checkpoint at {size}: {why}")),
-            }
-        }
-        for checkpoint in self.pinned.of(&origin) {
-            session.expect(checkpoint, true);
-        }
+        let signed = self.signed(id)?;
+        let removed = signed.check(self.covered, &mut self.report);
         let sql = "SELECT e.seq, e.record, p.id, e.salt, e.commitment, e.kind, e.time_ms FROM events e
                    LEFT JOIN epochs p ON p.key = e.epoch WHERE e.session = ?1 ORDER BY e.seq";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([session_key])?;
-        while let Some(row) = rows.next()? {
+        let mut next = rows.next()?;
+        if removed.is_some() && next.is_none() {
+            self.report.removed += 1;
+            return Ok(());
+        }
+        let mut session = Session::new(id, &mut self.report);
+        signed.heads().for_each(|(checkpoint, pinned)| session.expect(checkpoint, pinned));
+        while let Some(row) = next {
             match take(&mut session, row) {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -168,9 +202,27 @@ impl Check<'_> {
                     break;
                 }
             }
+            next = rows.next()?;
         }
-        session.finish();
+        match removed {
+            None => session.finish(),
+            Some(size) => {
+                let left = session.finish_removed(size);
+                self.left_of_removed(id, size, left);
+            }
+        }
         Ok(())
+    }
+
+    /// A session whose removal was signed has records.
+    fn left_of_removed(&mut self, id: SessionId, size: u64, left: u64) {
+        let (verdict, seq, message) = if left > size {
+            (Verdict::Altered, size + 1, format!("it was removed at {size} records, and others follow"))
+        } else {
+            let message = format!("its removal is not finished: {left} of its {size} records are there (again)");
+            (Verdict::Incomplete, 1, message)
+        };
+        self.report.add(Finding { verdict, check: "session", session: Some(id), seq: Some(seq), message });
     }
 }
 

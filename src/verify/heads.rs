@@ -13,13 +13,15 @@ pub(super) struct Heads<'a> {
     expected: BTreeMap<u64, Vec<(Hash, bool)>>,
     tree: Frontier,
     broken: bool,
+    /// The largest size at which the tree was as signed here.
+    covered: u64,
     /// Every gateway that ran signed something, if only that it had no history.
     signed: bool,
 }
 
 impl<'a> Heads<'a> {
     pub(super) fn new(report: &'a mut Report) -> Self {
-        Self { report, expected: BTreeMap::new(), tree: Frontier::default(), broken: false, signed: false }
+        Self { report, expected: BTreeMap::new(), tree: Frontier::default(), broken: false, covered: 0, signed: false }
     }
 
     pub(super) fn expect(&mut self, checkpoint: &Checkpoint, pinned: bool) {
@@ -52,6 +54,7 @@ impl<'a> Heads<'a> {
         for (expected, pinned) in self.expected.remove(&size).unwrap_or_default() {
             if expected == root {
                 self.report.checkpoints += 1;
+                self.covered = size;
             } else if !self.broken {
                 self.broken = true;
                 let check = if pinned { "pinned" } else { "heads" };
@@ -60,11 +63,12 @@ impl<'a> Heads<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) {
+    /// After the last checkpoint; how many of them stand under a head.
+    pub(super) fn finish(mut self) -> u64 {
         self.meet();
         let size = self.tree.size();
         if self.broken {
-            return;
+            return self.covered;
         }
         if let Some((signed, roots)) = self.expected.last_key_value() {
             let check = if roots.iter().any(|root| root.1) { "pinned" } else { "heads" };
@@ -81,5 +85,6 @@ impl<'a> Heads<'a> {
                 message,
             });
         }
+        self.covered
     }
 }

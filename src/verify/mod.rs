@@ -9,6 +9,7 @@ mod bundle_files;
 mod database;
 mod heads;
 mod pinned;
+mod removals;
 mod report;
 mod session;
 

@@ -61,6 +61,8 @@ pub struct Report {
     pub records: u64,
     /// Checkpoints that were met.
     pub checkpoints: u64,
+    /// Sessions that went because their time was over, each with a signed note that says so.
+    pub removed: u64,
 }
 
 impl Report {

@@ -175,6 +175,19 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// After the last record that is left of a session that is being removed, which had so many. How many are left.
+    pub(super) fn finish_removed(mut self, size: u64) -> u64 {
+        let left = self.tree.size();
+        if left < size {
+            // The `redaction` that accounts for a stub may have gone before it.
+            self.stubs.clear();
+        }
+        self.expected.clear();
+        self.met = left;
+        self.finish();
+        left
+    }
+
     /// After the last record.
     pub(super) fn finish(mut self) {
         for (seq, _) in std::mem::take(&mut self.stubs) {

@@ -1,7 +1,7 @@
 //! The list of sessions, for a connection that watches it: first each of them, then those that change.
 //!
 //! Invariant: what changed after `watch` was asked is shown, however the change fell against the listing; a session is
-//! shown at most five times a second.
+//! shown at most five times a second. When a session that was listed is gone, the whole list comes again, as after `watch`.
 
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use crate::session::Sessions;
 
 /// Between two looks at what changed: five a second.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Between two whole lists: sessions that go, go many at a time, and nobody waits to see them gone.
+const ANEW_EVERY: Duration = Duration::from_secs(5);
 /// Sessions read at a time.
 const PAGE_SESSIONS: usize = 200;
 
@@ -27,8 +29,10 @@ type Reading = BoxFuture<'static, Result<Page, LogError>>;
 enum Page {
     /// A part of the list, and where the next begins.
     Listed(Vec<SessionState>, Option<ListCursor>),
-    /// Those that changed.
-    Changed(Vec<SessionState>),
+    /// The whole list is due once more.
+    Anew,
+    /// Those that changed; of so many it was asked.
+    Changed(Vec<SessionState>, usize),
 }
 
 struct Watch {
@@ -38,6 +42,17 @@ struct Watch {
     reading: Option<Reading>,
     /// Not before this is the next look.
     next_look: Instant,
+    /// When the last whole list began.
+    listed: Instant,
+    /// A session is gone: the whole list is due.
+    anew: bool,
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Whether and how a connection follows the list.
@@ -58,7 +73,8 @@ impl Watching {
         let (seen, follower) = (changes.version(), changes.follow());
         self.arrived = None;
         let reading = Some(self.list(None));
-        self.watch = Some(Watch { seen, changes: follower, reading, next_look: Instant::now() });
+        let now = Instant::now();
+        self.watch = Some(Watch { seen, changes: follower, reading, next_look: now, listed: now, anew: false });
     }
 
     pub(super) fn stop(&mut self) {
@@ -81,13 +97,22 @@ impl Watching {
             return std::future::pending().await;
         };
         if watch.reading.is_none() {
-            if watch.changes.wait_for(|version| *version > watch.seen).await.is_err() {
-                return std::future::pending().await;
+            let due = watch.anew.then_some(watch.listed + ANEW_EVERY);
+            let (changes, seen) = (&mut watch.changes, watch.seen);
+            let changed = async move { changes.wait_for(|version| *version > seen).await.is_ok() };
+            tokio::select! {
+                () = at(due) => {
+                    self.arrived = Some(Page::Anew);
+                    return Ok(());
+                }
+                changed = changed => if !changed {
+                    return std::future::pending().await;
+                },
             }
             tokio::time::sleep_until(watch.next_look).await;
             let (ids, seen) = self.sessions.log().hub().changes().since(watch.seen);
-            let sessions = self.sessions.clone();
-            watch.reading = Some(async move { Ok(Page::Changed(sessions.states(ids).await?)) }.boxed());
+            let (sessions, asked) = (self.sessions.clone(), ids.len());
+            watch.reading = Some(async move { Ok(Page::Changed(sessions.states(ids).await?, asked)) }.boxed());
             watch.seen = seen;
             watch.next_look = Instant::now() + LOOK_EVERY;
         }
@@ -107,7 +132,16 @@ impl Watching {
         let (states, listed) = match self.arrived.take() {
             None => return,
             Some(Page::Listed(states, next)) => (states, Some(next)),
-            Some(Page::Changed(states)) => (states, None),
+            Some(Page::Changed(states, asked)) => {
+                if let Some(watch) = &mut self.watch {
+                    watch.anew |= states.len() < asked;
+                }
+                (states, None)
+            }
+            Some(Page::Anew) => {
+                outbox.push(frame(Frame::Watching {}));
+                return self.start();
+            }
         };
         for state in states {
             outbox.push(frame(Frame::Session { state }));

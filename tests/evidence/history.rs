@@ -7,7 +7,7 @@ use std::process::Output;
 
 use rusqlite::Connection;
 
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Builder, Gateway};
 use crate::support::scene::Scene;
 use crate::support::wait::within;
 
@@ -24,11 +24,11 @@ pub(super) struct History {
 
 /// What a verifier says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// Its exit status.
-    pub(super) status: i32,
+    pub(crate) status: i32,
     /// Its findings, without the words for people.
-    pub(super) findings: Vec<String>,
+    pub(crate) findings: Vec<String>,
 }
 
 impl Verdict {
@@ -45,7 +45,12 @@ impl Verdict {
 
 impl History {
     pub(super) async fn new() -> Self {
-        let mut scene = Scene::drill().await;
+        Self::with(Gateway::builder()).await
+    }
+
+    /// With settings.
+    pub(super) async fn with(settings: Builder) -> Self {
+        let mut scene = Scene::start(settings, "drill").await;
         for text in ["[[text:hello]]", "[[text:the disk is full]]", "[[text:grüße \u{1f525}]]"] {
             scene.viewer.turn(&scene.session, text).await;
         }
@@ -121,7 +126,7 @@ impl History {
 }
 
 /// What both verifiers say of a file; they must agree.
-pub(super) async fn both(gateway: &Gateway, path: &Path, key: &str, more: &[&str]) -> Verdict {
+pub(crate) async fn both(gateway: &Gateway, path: &Path, key: &str, more: &[&str]) -> Verdict {
     let path = path.to_str().expect("a temporary path is text");
     let args = [&[path, "--key", key], more].concat();
     let ours = gateway.run(&[&["verify"], args.as_slice()].concat()).await;

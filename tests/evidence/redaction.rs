@@ -9,6 +9,7 @@ use super::history::{History, Verdict, both};
 use crate::support::agent::FakeAgent;
 use crate::support::scene::Scene;
 use crate::support::viewer::Viewer;
+use crate::support::wait::within;
 
 /// What must go: long enough for overflow pages, and found nowhere by accident.
 const SECRET: &str = "hunter2-correct-horse-battery-staple";
@@ -138,6 +139,53 @@ async fn a_stopped_gateway_is_not_needed_and_the_next_one_goes_on() {
     drop(viewer);
     history.gateway.terminate().await;
     assert_eq!(history.verify().await, PROVED);
+}
+
+#[tokio::test]
+async fn a_redaction_without_a_gateway_takes_the_words_out_of_the_search_index_too() {
+    const WORD: &str = "quetzalcoatlus";
+    let mut scene = Scene::drill().await;
+    let told = scene.viewer.turn(&scene.session, &format!("[[text:{WORD}]][[text:another]]")).await;
+    let http = scene.gateway.http();
+    let found = async |word: &str| {
+        let answer = http.get(&format!("/api/search?q={word}")).await.json();
+        (answer["behind"] == 0).then(|| answer["hits"].as_array().map_or(0, Vec::len))
+    };
+    let all = within("the index", async {
+        loop {
+            if let Some(hits) = found(WORD).await {
+                return hits;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    assert!(all.await >= 2, "what was asked and what was said");
+    scene.gateway.terminate().await;
+    let index = || -> Vec<String> {
+        let all = holding(&scene.gateway.data(), &WORD.as_bytes()[1..]);
+        all.into_iter().filter(|path| path.contains("search.db")).collect()
+    };
+    assert!(!index().is_empty(), "the index has the word");
+    let records = told.iter().filter(|record| record.raw.contains(WORD)).map(|record| record.seq().to_string());
+    for seq in records {
+        let done = scene.gateway.run(&["redact", &scene.session, &seq, "--reason", "a name"]).await;
+        assert!(done.status.success(), "{}", said(&done));
+    }
+    assert_eq!(index(), [] as [String; 0]);
+    // But for the workspace, which is not the gateway's own.
+    let mut left = holding(&scene.gateway.data(), &WORD.as_bytes()[1..]);
+    left.retain(|path| !path.contains("/data/sessions/"));
+    assert_eq!(left, [] as [String; 0]);
+    scene.gateway.restart().await;
+    let again = within("the new index", async {
+        loop {
+            match (found("another").await, found(WORD).await) {
+                (Some(others), Some(hits)) if others > 0 => return (others, hits),
+                _ => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
+        }
+    });
+    assert_eq!(again.await.1, 0);
 }
 
 #[tokio::test]
