@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_doors.sql"),
     include_str!("../../migrations/0003_evidence.sql"),
     include_str!("../../migrations/0005_keep.sql"),
+    include_str!("../../migrations/0007_origin.sql"),
 ];
 
 /// The schema version that this program writes.

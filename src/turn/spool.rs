@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Moment;
 use crate::ids::TurnId;
 use crate::protocol::event::LeftProcess;
 
@@ -109,6 +110,12 @@ pub struct ExitRecord {
     /// What the agent started and is still alive.
     #[serde(default)]
     pub left: Vec<LeftProcess>,
+    /// When it ended; none in what an older program wrote.
+    #[serde(default)]
+    pub ended: Option<Moment>,
+    /// Which version the agent said it was.
+    #[serde(default)]
+    pub agent_version: Option<String>,
 }
 
 /// Why an attempt is over.
@@ -152,6 +159,8 @@ impl ExitRecord {
             stderr_bytes: 0,
             signalled: Vec::new(),
             left: Vec::new(),
+            ended: Some(Moment::now()),
+            agent_version: None,
         }
     }
 }
@@ -317,12 +326,7 @@ impl SpoolDir {
 
     /// How it ended; none while it has not, and for good when the supervisor died.
     pub fn exit_record(&self) -> Result<Option<ExitRecord>, SpoolError> {
-        let path = self.exit_path();
-        match read_bounded(&path) {
-            Ok(bytes) => decode(&path, &bytes).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(SpoolError::io("read", &path)(error)),
-        }
+        self.read_json(&self.exit_path())
     }
 
     /// Whether this program can read what is there. What a newer one wrote is not for this one to judge.
@@ -347,7 +351,16 @@ impl SpoolDir {
         self.write_json(&self.launch_path(), spec)
     }
 
-    fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), SpoolError> {
+    /// What a file holds; none when there is no such file.
+    pub(super) fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, SpoolError> {
+        match read_bounded(path) {
+            Ok(bytes) => decode(path, &bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(SpoolError::io("read", path)(error)),
+        }
+    }
+
+    pub(super) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), SpoolError> {
         let json = serde_json::to_vec(value).map_err(|error| SpoolError::io("write", path)(error.into()))?;
         self.write_whole(path, &json)
     }
