@@ -6,6 +6,8 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::agent::FakeAgent;
+use crate::support::gateway::Gateway;
+use crate::support::http::Http;
 use crate::support::scene::Scene;
 use crate::support::wait::eventually;
 
@@ -127,4 +129,29 @@ async fn turns_from_before_all_this_are_served_as_far_as_they_tell() {
     assert_eq!((&facts["by"], &facts["origin"], &run["start"]), (&json!("first"), &Value::Null, &Value::Null));
     assert_eq!((&run["exit"]["exit_code"], &run["exit"]["ended"]), (&json!(0), &Value::Null));
     assert_eq!(run["agent_version"], "9.8.7", "what it wrote is still there");
+}
+
+#[tokio::test]
+async fn a_proxys_user_and_a_browser_are_told_from_a_token() {
+    let settings = Gateway::builder()
+        .env("BREAKGLASS_TRUSTED_PROXY", "127.0.0.1")
+        .env("BREAKGLASS_PROXY_GROUPS_HEADER", "X-groups")
+        .env("BREAKGLASS_PROXY_ROLES", "ops=operator");
+    let gateway = settings.start().await;
+    let nobody = Http::new(gateway.address(), None).with("origin", &gateway.url()).with("user-agent", "Firefox");
+    let proxied =
+        nobody.with("x-authentik-username", "ana").with("x-groups", "ops").with("x-forwarded-for", "203.0.113.9");
+    let signed_in = nobody.post("/api/login", &json!({"token": gateway.token()})).await;
+    let cookie = signed_in.header("set-cookie").split(';').next().expect("a cookie").to_owned();
+    for (http, by, how, address) in
+        [(proxied, "ana", "proxy", "203.0.113.9"), (nobody.with("cookie", &cookie), "first", "cookie", "127.0.0.1")]
+    {
+        let made = http.post("/api/sessions", &json!({"agent": "drill"})).await.json();
+        let session = made["session"].as_str().expect("made");
+        let asked = http.post(&format!("/api/sessions/{session}/prompts"), &json!({"text": "[[speed:max]] go"})).await;
+        let turn = asked.json()["turn"].as_str().expect("accepted").to_owned();
+        let facts = gateway.http().get(&format!("/api/sessions/{session}/turns/{turn}")).await.json();
+        let origin = json!({"role": "operator", "how": how, "address": address, "client": "Firefox"});
+        assert_eq!((&facts["by"], &facts["origin"]), (&json!(by), &origin));
+    }
 }
