@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use breakglass::access::Origin;
 use breakglass::db::Db;
 use breakglass::hub::Hub;
 use breakglass::ids::{PromptKey, SessionId};
@@ -62,6 +63,7 @@ async fn places(log: &Log) -> Vec<Place> {
             key: PromptKey::random(),
             text: words(),
             by: words(),
+            origin: Origin { role: words(), how: words(), address: None, client: words() },
             agent: words(),
             model: words(),
         };

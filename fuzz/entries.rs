@@ -37,6 +37,9 @@ pub(super) fn lines(bytes: &[u8]) {
     thread_local! {
         static MASKS: Masks = Masks::new(&["a-literal-secret".to_owned()]).expect("a good value");
     }
+    if let Some(version) = breakglass::agent::version::said(bytes) {
+        assert!((1..=64).contains(&version.len()) && version.bytes().all(|byte| byte.is_ascii_graphic()));
+    }
     for mut event in line(bytes).events {
         MASKS.with(|masks| {
             masks.apply(&mut event.body);
@@ -52,8 +55,10 @@ pub(super) fn lines(bytes: &[u8]) {
 pub(super) fn spool(bytes: &[u8]) {
     use breakglass::turn::follow::SpoolReader;
     use breakglass::turn::spool::{ExitRecord, LaunchSpec, SpoolDir};
+    use breakglass::turn::start::StartRecord;
     let _ = serde_json::from_slice::<ExitRecord>(bytes);
     let _ = serde_json::from_slice::<LaunchSpec>(bytes);
+    let _ = serde_json::from_slice::<StartRecord>(bytes);
     let Some((size, output)) = bytes.split_first() else { return };
     thread_local! {
         static DIR: tempfile::TempDir = tempfile::tempdir().expect("a temporary folder can be made");

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Row, Transaction};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -103,6 +103,27 @@ pub struct Visit {
     pub address: Option<IpAddr>,
     /// What the client calls itself.
     pub client: String,
+}
+
+/// As what, from where and by what somebody came, as it is kept with what they asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The role that they had.
+    pub role: String,
+    /// The kind of their credential: `token`, `cookie` or `proxy`.
+    pub how: String,
+    /// From which address; that of the client, where a trusted proxy names it.
+    pub address: Option<IpAddr>,
+    /// What the client called itself.
+    pub client: String,
+}
+
+impl Origin {
+    /// Of somebody with this role and this kind of credential.
+    pub fn of(visit: &Visit, role: &str, how: &str) -> Self {
+        let (role, how) = (role.to_owned(), how.to_owned());
+        Self { role, how, address: visit.address, client: plain(&visit.client) }
+    }
 }
 
 /// One line of the record, to be written.

@@ -24,7 +24,7 @@ pub use store::{NameError, TokenError, TokenInfo, check_name};
 
 use self::failures::Failures;
 use self::uses::{Used, Uses};
-use crate::access::{Entry, Visit, What};
+use crate::access::{Entry, Origin, Visit, What};
 use crate::clock::WallMs;
 use crate::db::{Db, ReadError, WriteError};
 use crate::protocol::server::Role;
@@ -94,6 +94,11 @@ impl Principal {
             Credential::Login { .. } => "cookie",
             Credential::Proxy { .. } => "proxy",
         }
+    }
+
+    /// As what and from where they came, to be kept with what they ask for.
+    pub fn origin(&self) -> Origin {
+        Origin::of(&self.visit, roles::name(self.role), self.how())
     }
 
     /// An entry for the access record: that they did this.

@@ -1,8 +1,11 @@
 //! Wall-clock time in the one form that the wire has: UTC, RFC 3339, milliseconds; and time that never jumps.
 
+use std::fs;
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch. Orders nothing: only seqs do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,7 +14,12 @@ pub struct WallMs(pub i64);
 impl WallMs {
     /// Now, by this machine's clock.
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::of(SystemTime::now())
+    }
+
+    /// The system's own form of it; a moment before the epoch is the epoch.
+    pub fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -42,6 +50,29 @@ impl BootMs {
     pub fn elapsed_ms(self) -> u64 {
         u64::try_from(Self::now().0 - self.0).unwrap_or(0)
     }
+}
+
+/// One moment by both clocks: the one that people read, and the one that shows whether that was set meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// By the wall clock, RFC 3339.
+    pub time: String,
+    /// Since the machine started, milliseconds, time in suspend included.
+    pub boot_ms: i64,
+    /// Which start of the machine that counts from; none where the kernel does not say.
+    pub boot_id: Option<String>,
+}
+
+impl Moment {
+    /// Now.
+    pub fn now() -> Self {
+        Self { time: WallMs::now().rfc3339(), boot_ms: BootMs::now().0, boot_id: boot_id().ok() }
+    }
+}
+
+/// The kernel's name for this start of the machine.
+pub(crate) fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 #[cfg(test)]

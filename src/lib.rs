@@ -31,7 +31,7 @@
 //! ```text
 //! breakglass serve ── starts ──> breakglass supervise DIR ── starts ──> breakglass cage ── becomes ──> claude -p …
 //!       │                           │ own session, child subreaper         │ dies with the supervisor
-//!       └── follows DIR/out <───────┴── DIR/{launch.json, out, err, lock, exit.json}
+//!       └── follows DIR/out <───────┴── DIR/{launch.json, start.json, out, err, lock, exit.json}
 //! ```
 //!
 //! What is on disk is all that gateway and supervisor share. The gateway learns of the supervisor's death from a pidfd, of new

@@ -12,6 +12,7 @@ mod limits;
 mod masks;
 mod names;
 mod outside;
+mod page_advisories;
 mod proxy;
 mod record;
 mod roles;

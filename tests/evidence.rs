@@ -5,6 +5,7 @@ mod anchors;
 mod bundle;
 mod exports;
 mod history;
+mod provenance;
 mod raw;
 mod redaction;
 mod removal;

@@ -1,6 +1,6 @@
 //! The whole way with the real agent program; only the model's API is a mock.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::gateway::Gateway;
 use crate::support::mock_api::MockApi;
@@ -39,6 +39,19 @@ async fn the_second_turn_remembers_the_first() {
     let seen = api.requests_for("who am I?").pop().expect("the model was asked");
     assert!(seen.texts("user").iter().any(|text| text.contains("my name is Ana")), "{seen:?}");
     assert_eq!(seen.texts("assistant"), ["hello"]);
+}
+
+#[tokio::test]
+async fn the_record_of_a_turn_names_the_programs_file_and_the_version_that_it_says() {
+    let (_api, mut scene) = real().await;
+    let events = scene.viewer.turn(&scene.session, "[[text:hello]]").await;
+    let path = format!("/api/sessions/{}/turns/{}", scene.session, events[0].turn());
+    let facts = scene.gateway.http().get(&path).await.json();
+    let run = &facts["runs"][0];
+    let pinned: Value = serde_json::from_str(include_str!("claude/package.json")).expect("JSON");
+    assert_eq!(run["agent_version"], pinned["optionalDependencies"]["@anthropic-ai/claude-code-linux-x64"], "{run}");
+    let program = run["start"]["program"]["path"].as_str().expect("it was looked at");
+    assert!(program.ends_with("/claude") && program.contains("claude-code-linux"), "{program}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use breakglass::access::Origin;
 use breakglass::clock::WallMs;
 use breakglass::db::Db;
 use breakglass::hub::Hub;
@@ -52,7 +53,8 @@ pub(crate) async fn running(log: &Log) -> Result<Place> {
     let new = NewSession { id: session_id, title: None, by: by.clone(), agent: agent.clone(), model: model.clone() };
     let session = log.create_session(new).await?.context("a new id")?.0.key;
     let (key, text) = (PromptKey::new(Uuid::new_v4()), "measure".to_owned());
-    match log.open_turn(OpenTurn { session, session_id, key, text, by, agent, model }).await? {
+    let origin = Origin { role: by.clone(), how: by.clone(), address: None, client: by.clone() };
+    match log.open_turn(OpenTurn { session, session_id, key, text, by, origin, agent, model }).await? {
         Opened::New { place, .. } => Ok(place),
         Opened::Known(_) => bail!("a random key was known"),
     }

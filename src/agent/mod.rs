@@ -1,13 +1,14 @@
 //! The agent's two faces to the gateway: the command line that starts it, and the lines that it prints.
 //!
 //! Everything here is pure: [`command`] makes argv and environment from a turn, [`wire`] and [`translate`] make events from
-//! bytes. It does not know processes, spool files or the log.
+//! bytes, [`version`] what the agent says it is. It does not know processes, spool files or the log.
 
 pub mod command;
 mod extra;
 mod repair;
 pub mod start;
 pub mod translate;
+pub mod version;
 pub mod wire;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_evidence.sql"),
     include_str!("../../migrations/0005_keep.sql"),
     include_str!("../../migrations/0006_removal.sql"),
+    include_str!("../../migrations/0007_origin.sql"),
 ];
 
 /// The schema version that this program writes.

@@ -230,7 +230,8 @@ impl Bundle {
     fn write_turn(&self, members: &mut Members, turn: TurnId) -> io::Result<()> {
         let Some(facts) = self.ask(self.log.turn_facts(self.key, turn))? else { return Ok(()) };
         let attempts = facts.attempts;
-        let provenance = Provenance::read(&self.app.spools, self.state.session.to_string(), facts);
+        let provenance =
+            Provenance::read(&self.app.spools, self.state.session.to_string(), facts, self.app.door.sessions.masks());
         let text = serde_json::to_string_pretty(&provenance)?;
         members.text(&format!("turns/{turn}/turn.json"), &format!("{text}\n"))?;
         for attempt in 1..=attempts {

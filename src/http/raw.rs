@@ -21,9 +21,11 @@ use crate::access::What;
 use crate::auth::{Action, Principal};
 use crate::ids::{IdError, SessionId, TurnId};
 use crate::log::TurnFacts;
+use crate::mask::Masks;
 use crate::protocol::server::ErrorCode;
 use crate::turn::archive::Stream;
 use crate::turn::spool::{ExitRecord, LaunchSpec, SpoolDir};
+use crate::turn::start::StartRecord;
 
 /// One piece of a stream, bytes.
 const PIECE_BYTES: u64 = 64 << 10;
@@ -142,8 +144,12 @@ pub(super) struct Provenance {
 #[derive(Serialize)]
 struct Run {
     attempt: u32,
+    /// Which version the agent said it was. `null`: it did not say so.
+    agent_version: Option<String>,
     /// What was started: program, arguments, workspace. `null`: it never came to that.
     launch: Option<LaunchSpec>,
+    /// When, where and by which version of breakglass. `null`: it never came to that, or the turn is older than this.
+    start: Option<StartRecord>,
     /// How it ended and what was signalled.
     exit: Option<ExitRecord>,
     /// The agent's own output was taken away (`breakglass redact`).
@@ -160,23 +166,45 @@ pub(super) async fn provenance(
     who.demand(Action::Export)?;
     let (session, facts) = find(&app, &session, &turn).await?;
     put_on_record(&app, &who, session, &facts, "provenance");
-    let spools = app.spools.clone();
-    let read = tokio::task::spawn_blocking(move || Provenance::read(&spools, session.to_string(), facts)).await;
+    let (spools, masks) = (app.spools.clone(), app.door.sessions.masks().clone());
+    let read = move || Provenance::read(&spools, session.to_string(), facts, &masks);
+    let read = tokio::task::spawn_blocking(read).await;
     Ok(Json(read.map_err(|_| HttpError::new(ErrorCode::Internal, "the turn's records could not be read"))?))
 }
 
 impl Provenance {
-    /// Reads what lies beside the log; blocks.
-    pub(super) fn read(spools: &std::path::Path, session: String, facts: TurnFacts) -> Self {
-        let runs = (1..=facts.attempts).map(|attempt| {
-            let dir = SpoolDir::new(spools, facts.turn, attempt);
-            Run {
-                attempt,
-                launch: dir.spec().ok(),
-                exit: dir.exit_record().ok().flatten(),
-                redacted: dir.is_redacted(),
-            }
-        });
+    /// Reads what lies beside the log, secrets in command lines masked; blocks.
+    pub(super) fn read(spools: &std::path::Path, session: String, facts: TurnFacts, masks: &Masks) -> Self {
+        let runs = (1..=facts.attempts)
+            .map(|attempt| Run::read(attempt, &SpoolDir::new(spools, facts.turn, attempt)).masked(masks));
         Self { runs: runs.collect(), facts, session }
+    }
+}
+
+impl Run {
+    fn read(attempt: u32, dir: &SpoolDir) -> Self {
+        let mut exit = dir.exit_record().ok().flatten();
+        let said = exit.as_mut().and_then(|exit| exit.agent_version.take());
+        Self {
+            attempt,
+            // Of a turn that runs, lost its supervisor or is older than this the output itself still tells.
+            agent_version: said.or_else(|| dir.agent_version()),
+            launch: dir.spec().ok(),
+            start: dir.start_record().ok().flatten(),
+            exit,
+            redacted: dir.is_redacted(),
+        }
+    }
+
+    fn masked(mut self, masks: &Masks) -> Self {
+        let arguments = self.launch.iter_mut().flat_map(|launch| &mut launch.args);
+        let ended = self.exit.iter_mut().flat_map(|exit| {
+            let signalled = exit.signalled.iter_mut().map(|process| &mut process.command);
+            signalled.chain(exit.left.iter_mut().map(|process| &mut process.command))
+        });
+        arguments.chain(ended).for_each(|text| {
+            masks.text(text);
+        });
+        self
     }
 }

@@ -1,7 +1,7 @@
 //! Retention of raw evidence: what the agents themselves wrote, by age and by size.
 //!
 //! Invariant: only of turns that have ended, in sessions where nothing runs and that nobody holds; what will go is written down
-//! before it goes. How a turn was started and ended (`launch.json`, `exit.json`) stays, and so does the log.
+//! before it goes. How a turn was started and ended (`launch.json`, `start.json`, `exit.json`) stays, and so does the log.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -187,15 +187,17 @@ mod tests {
     use crate::evidence::tree::Frontier;
     use crate::hub::Hub;
     use crate::ids::{PromptKey, SessionId};
-    use crate::log::{NewSession, OpenTurn, Opened, Progress};
+    use crate::log::{NewSession, OpenTurn, Opened, Origin, Progress};
     use crate::protocol::event::Body;
 
     async fn turn(log: &Log) -> Place {
         let (id, word) = (SessionId::random(), || "test".to_owned());
         let new = NewSession { id, title: None, by: word(), agent: word(), model: word() };
-        let session = log.create_session(new).await.unwrap().0.key;
+        let session = log.create_session(new).await.unwrap().unwrap().0.key;
         let key = PromptKey::random();
-        let turn = OpenTurn { session, session_id: id, key, text: word(), by: word(), agent: word(), model: word() };
+        let origin = Origin { role: word(), how: word(), address: None, client: word() };
+        let (by, agent, model) = (word(), word(), word());
+        let turn = OpenTurn { session, session_id: id, key, text: word(), by, origin, agent, model };
         match log.open_turn(turn).await.unwrap() {
             Opened::New { place, .. } => place,
             Opened::Known(_) => panic!("a new key is not known"),

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::sessions::{SessionKey, parse_id};
 use super::{Log, LogError};
+use crate::access::Origin;
 use crate::clock::WallMs;
 use crate::ids::{Seq, TurnId};
 
@@ -19,6 +20,8 @@ pub struct TurnFacts {
     pub seq: Seq,
     /// Who asked.
     pub by: String,
+    /// As what and from where; none of turns from before that was written down.
+    pub origin: Option<Origin>,
     /// Which agent.
     pub agent: String,
     /// Which model.
@@ -36,13 +39,14 @@ pub struct TurnFacts {
 }
 
 fn of_turn(connection: &Connection, session: SessionKey, turn: TurnId) -> rusqlite::Result<Option<TurnFacts>> {
-    let sql = "SELECT user_seq, by, agent, model, accepted_ms, attempt, cancelled_by, outcome, ended_ms
+    let sql = "SELECT user_seq, by, agent, model, accepted_ms, attempt, cancelled_by, outcome, ended_ms, origin
                FROM turns WHERE id = ?1 AND session = ?2";
     let read = |row: &Row<'_>| {
         Ok(TurnFacts {
             turn,
             seq: Seq(row.get::<_, i64>(0)? as u64),
             by: row.get(1)?,
+            origin: row.get::<_, Option<String>>(9)?.and_then(|text| serde_json::from_str(&text).ok()),
             agent: row.get(2)?,
             model: row.get(3)?,
             accepted: WallMs(row.get(4)?).rfc3339(),

@@ -178,7 +178,7 @@ impl Log {
     pub async fn clear_removed(&self, session: SessionKey) -> Result<(), LogError> {
         // A hash of a short text is as good as the text.
         let empty =
-            "UPDATE turns SET prompt_sha256 = zeroblob(32), by = '', agent = '', model = '', cancelled_by = NULL
+            "UPDATE turns SET prompt_sha256 = zeroblob(32), by = '', agent = '', model = '', cancelled_by = NULL, origin = NULL
                      WHERE key IN (SELECT key FROM turns WHERE session = ?1 AND agent <> '' LIMIT ?2)";
         loop {
             let work = move |tx: &Transaction<'_>| tx.prepare_cached(empty)?.execute((session, TURNS_PAGE));

@@ -12,6 +12,7 @@ use super::draft::{LogEnd, Offer};
 use super::epoch::HighWater;
 use super::sessions::{SessionKey, parse_conversation, parse_id};
 use super::{Log, LogError};
+use crate::access::Origin;
 use crate::clock::WallMs;
 use crate::ids::{PromptKey, Seq, SessionId, TurnId};
 use crate::protocol::event::{Body, Record, TurnEnd};
@@ -46,6 +47,8 @@ pub struct OpenTurn {
     pub text: String,
     /// Who asks.
     pub by: String,
+    /// As what and from where.
+    pub origin: Origin,
     /// Which agent.
     pub agent: String,
     /// Which model.
@@ -159,8 +162,9 @@ fn open(tx: &Transaction<'_>, scribe: &Scribe, new: &OpenTurn) -> rusqlite::Resu
     let (turn_id, accepted) = (TurnId::random(), WallMs::now());
     let key: i64 = tx
         .prepare_cached(
-            "INSERT INTO turns (id, session, prompt_key, prompt_sha256, user_seq, by, agent, model, accepted_ms)
-             VALUES (?1, ?2, ?3, ?4, (SELECT head + 1 FROM sessions WHERE key = ?2), ?5, ?6, ?7, ?8) RETURNING key",
+            "INSERT INTO turns (id, session, prompt_key, prompt_sha256, user_seq, by, agent, model, accepted_ms, origin)
+             VALUES (?1, ?2, ?3, ?4, (SELECT head + 1 FROM sessions WHERE key = ?2), ?5, ?6, ?7, ?8, ?9)
+             RETURNING key",
         )?
         .query_row(
             (
@@ -172,6 +176,7 @@ fn open(tx: &Transaction<'_>, scribe: &Scribe, new: &OpenTurn) -> rusqlite::Resu
                 &new.agent,
                 &new.model,
                 accepted.0,
+                serde_json::to_string(&new.origin).ok(),
             ),
             |row| row.get(0),
         )?;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::registry::Live;
 use super::state::{Running, State, Stop};
 use super::{CancelError, PromptError};
+use crate::access::Origin;
 use crate::agent::AgentKind;
 use crate::clock::{BootMs, WallMs};
 use crate::db::WriteError;
@@ -25,20 +26,19 @@ use crate::turn::run::{Ended, Turn, Workshop};
 
 /// What an actor is asked.
 pub(super) enum Message {
-    Prompt(PromptAsked),
+    Prompt { live: Arc<Live>, asked: PromptAsked, answer: oneshot::Sender<Result<Accepted, PromptError>> },
     Cancel { by: String, turn: Option<TurnId>, answer: oneshot::Sender<Result<TurnId, CancelError>> },
     TakeUp { live: Arc<Live>, turn: Box<UnfinishedTurn>, waiting: mpsc::Sender<()> },
     Ended { live: Arc<Live>, place: Place, ended: Ended, waiting: Option<mpsc::Sender<()>> },
 }
 
-/// A prompt, with whom to answer.
+/// A prompt.
 pub(super) struct PromptAsked {
-    pub live: Arc<Live>,
     pub by: String,
+    pub origin: Origin,
     pub text: String,
     pub key: PromptKey,
     pub model: Option<String>,
-    pub answer: oneshot::Sender<Result<Accepted, PromptError>>,
 }
 
 pub(super) struct Actor {
@@ -80,7 +80,9 @@ impl Actor {
             };
             match message {
                 None => return,
-                Some(Message::Prompt(asked)) => self.prompt(asked).await,
+                Some(Message::Prompt { live, asked, answer }) => {
+                    let _gone = answer.send(self.accept(&live, asked).await);
+                }
                 Some(Message::Cancel { by, turn, answer }) => {
                     let _gone = answer.send(self.cancel(by, turn).await);
                 }
@@ -90,20 +92,8 @@ impl Actor {
         }
     }
 
-    async fn prompt(&mut self, asked: PromptAsked) {
-        let PromptAsked { live, by, text, key, model, answer } = asked;
-        let accepted = self.accept(&live, by, text, key, model).await;
-        let _gone = answer.send(accepted);
-    }
-
-    async fn accept(
-        &mut self,
-        live: &Arc<Live>,
-        by: String,
-        text: String,
-        key: PromptKey,
-        model: Option<String>,
-    ) -> Result<Accepted, PromptError> {
+    async fn accept(&mut self, live: &Arc<Live>, asked: PromptAsked) -> Result<Accepted, PromptError> {
+        let PromptAsked { by, origin, text, key, model } = asked;
         let log = &self.workshop.log;
         if let Some(known) = log.known_prompt(key).await? {
             return known.answer(self.id, &text).ok_or(PromptError::KeyConflict);
@@ -123,7 +113,7 @@ impl Actor {
         let (prompt, asked_by) = (text.clone(), by.clone());
         let (session, session_id, agent) = (self.key, self.id, self.agent.clone());
         let opened =
-            log.open_turn(OpenTurn { session, session_id, key, text, by, agent, model: model.clone() }).await?;
+            log.open_turn(OpenTurn { session, session_id, key, text, by, origin, agent, model: model.clone() }).await?;
         let (place, seq, accepted) = match opened {
             Opened::New { place, seq, accepted } => (place, seq, accepted),
             Opened::Known(known) => return known.answer(self.id, &prompt).ok_or(PromptError::KeyConflict),

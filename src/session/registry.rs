@@ -17,6 +17,7 @@ use crate::config::check_name;
 use crate::hub::Topic;
 use crate::ids::{PromptKey, SessionId, TurnId};
 use crate::log::{ListCursor, Log, LogError, NewSession, Patch, SessionKey, SessionRow, UnfinishedTurn};
+use crate::mask::Masks;
 use crate::protocol::PROMPT_BYTES_MAX;
 use crate::protocol::client::Create;
 use crate::protocol::server::{Accepted, SessionState};
@@ -86,6 +87,11 @@ impl Sessions {
     /// The log that they live in.
     pub fn log(&self) -> &Log {
         &self.shared.deps.workshop.log
+    }
+
+    /// What is cut out of what agents say.
+    pub fn masks(&self) -> &Masks {
+        &self.shared.deps.workshop.masks
     }
 
     /// A session, to be attached to, prompted or stopped.
@@ -288,8 +294,9 @@ impl Live {
     ) -> Result<Accepted, PromptError> {
         check_prompt(&text, model.as_deref())?;
         let (answer, answered) = oneshot::channel();
-        let asked = PromptAsked { live: Arc::clone(self), by: who.name().to_owned(), text, key, model, answer };
-        self.mailbox.send(Message::Prompt(asked)).await.map_err(|_| PromptError::Stopping)?;
+        let asked = PromptAsked { by: who.name().to_owned(), origin: who.origin(), text, key, model };
+        let message = Message::Prompt { live: Arc::clone(self), asked, answer };
+        self.mailbox.send(message).await.map_err(|_| PromptError::Stopping)?;
         answered.await.map_err(|_| PromptError::Stopping)?
     }
 

@@ -11,7 +11,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
@@ -20,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::processes;
 use super::spool::{ExitRecord, SpoolDir, SpoolError};
+use crate::clock::boot_id;
 
 /// Whether somebody runs an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,8 +139,4 @@ fn write_owner(file: &mut File) -> io::Result<()> {
     };
     file.set_len(0)?;
     file.write_all(&serde_json::to_vec(&owner)?)
-}
-
-fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"))?.trim().to_owned())
 }

@@ -21,5 +21,6 @@ mod readiness;
 mod redact;
 pub mod run;
 pub mod spool;
+pub mod start;
 pub mod supervisor;
 pub mod sweep;

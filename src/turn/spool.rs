@@ -7,6 +7,8 @@
 //!
 //! Knows neither processes nor the log. Who may run the turn, and whether somebody does, is [`super::claim`]'s.
 
+mod error;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -16,8 +18,11 @@ use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Moment;
 use crate::ids::TurnId;
 use crate::protocol::event::LeftProcess;
+
+pub use self::error::SpoolError;
 
 /// The version of `launch.json` and `exit.json` that this program writes, and the newest that it reads.
 pub const SPOOL_VERSION: u32 = 1;
@@ -109,6 +114,12 @@ pub struct ExitRecord {
     /// What the agent started and is still alive.
     #[serde(default)]
     pub left: Vec<LeftProcess>,
+    /// When it ended; none in what an older program wrote.
+    #[serde(default)]
+    pub ended: Option<Moment>,
+    /// Which version the agent said it was.
+    #[serde(default)]
+    pub agent_version: Option<String>,
 }
 
 /// Why an attempt is over.
@@ -152,66 +163,9 @@ impl ExitRecord {
             stderr_bytes: 0,
             signalled: Vec::new(),
             left: Vec::new(),
+            ended: Some(Moment::now()),
+            agent_version: None,
         }
-    }
-}
-
-/// Why a spool directory cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// The file system refused.
-    #[error("cannot {doing} `{}`: {source}", .path.display())]
-    Io {
-        /// What was tried, a verb.
-        doing: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file is there and does not hold what it should.
-    #[error("`{}` is damaged: {source}", .path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A file was written by a newer program.
-    #[error(
-        "`{}` has format version {found} and this program reads up to {SPOOL_VERSION}: start the newer breakglass again",
-        .path.display()
-    )]
-    Newer {
-        /// Which file.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-    },
-    /// The directory already holds another launch.
-    #[error("`{}` already holds a different launch: use the next attempt number", .path.display())]
-    Different {
-        /// Which file differs.
-        path: PathBuf,
-    },
-    /// The turn's owner cannot be named from here.
-    #[error("`{}` is locked by a process that is not visible here, perhaps in another container: end it there", .path.display())]
-    ForeignOwner {
-        /// The lock file.
-        path: PathBuf,
-    },
-}
-
-impl SpoolError {
-    /// Whether it says nothing about the file, only that the system is out of descriptors or memory for now.
-    pub(crate) fn is_passing(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if is_passing(source))
-    }
-
-    /// Wraps what the system said while `doing` something to `path`.
-    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io { doing, path, source }
     }
 }
 
@@ -317,12 +271,7 @@ impl SpoolDir {
 
     /// How it ended; none while it has not, and for good when the supervisor died.
     pub fn exit_record(&self) -> Result<Option<ExitRecord>, SpoolError> {
-        let path = self.exit_path();
-        match read_bounded(&path) {
-            Ok(bytes) => decode(&path, &bytes).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(SpoolError::io("read", &path)(error)),
-        }
+        self.read_json(&self.exit_path())
     }
 
     /// Whether this program can read what is there. What a newer one wrote is not for this one to judge.
@@ -347,7 +296,16 @@ impl SpoolDir {
         self.write_json(&self.launch_path(), spec)
     }
 
-    fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), SpoolError> {
+    /// What a file holds; none when there is no such file.
+    pub(super) fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, SpoolError> {
+        match read_bounded(path) {
+            Ok(bytes) => decode(path, &bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(SpoolError::io("read", path)(error)),
+        }
+    }
+
+    pub(super) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), SpoolError> {
         let json = serde_json::to_vec(value).map_err(|error| SpoolError::io("write", path)(error.into()))?;
         self.write_whole(path, &json)
     }

@@ -28,6 +28,7 @@ use self::agent::{Agent, Signals};
 use super::cgroup;
 use super::processes;
 use super::spool::{ExitRecord, SpoolDir, SpoolError};
+use super::start::StartRecord;
 
 pub use self::errfile::{ERR_BYTES_MAX, ERR_TAIL_BYTES};
 
@@ -104,9 +105,11 @@ async fn own(dir: SpoolDir) -> Result<(), SuperviseError> {
     let Some(_lock) = dir.lock()? else { return Ok(()) };
     let spec = dir.spec()?;
     let Some(out) = dir.claim()? else { return Ok(()) };
+    let circumstances = StartRecord::now(&spec.program);
     let started = start_agent(&dir, &spec, &out);
     let record = match started {
         Ok(agent) => {
+            write_down(&dir, &StartRecord { agent_pid: Some(agent.id()), ..circumstances });
             release_starter();
             let record = agent.run_to_end(&dir, &out, &mut signals).await;
             if let Some(folder) = &spec.cage.cgroup {
@@ -114,7 +117,10 @@ async fn own(dir: SpoolDir) -> Result<(), SuperviseError> {
             }
             record
         }
-        Err(error) => ExitRecord::not_started(error.to_string()),
+        Err(error) => {
+            write_down(&dir, &circumstances);
+            ExitRecord::not_started(error.to_string())
+        }
     };
     leave_record(&dir, &out, &record).await?;
     release_starter();
@@ -124,6 +130,13 @@ async fn own(dir: SpoolDir) -> Result<(), SuperviseError> {
 fn start_agent(dir: &SpoolDir, spec: &super::spool::LaunchSpec, out: &File) -> Result<Agent, agent::StartError> {
     set_child_subreaper(Some(getpid())).map_err(|error| agent::StartError::Subreaper(error.into()))?;
     Agent::start(dir, spec, out)
+}
+
+/// For those who ask later; a turn is not given up because this cannot be written.
+fn write_down(dir: &SpoolDir, circumstances: &StartRecord) {
+    if let Err(error) = dir.write_start_record(circumstances) {
+        complain(&error);
+    }
 }
 
 /// Closes the pipe at whose other end the starter waits, and lets go of whatever else standard output was.

@@ -219,6 +219,13 @@ async fn a_bundle_is_whole_and_proved_by_both_verifiers_and_by_the_one_inside() 
         let turns = taken.files.names().iter().filter(|name| name.starts_with("turns/") && name.ends_with(end)).count();
         assert_eq!(turns, 3, "{end}");
     }
+    for name in taken.files.names().iter().filter(|name| name.ends_with("/turn.json")) {
+        let turn: Value = serde_json::from_str(&taken.files.text(name)).unwrap();
+        assert_eq!((&turn["origin"]["how"], &turn["origin"]["address"]), (&"token".into(), &"127.0.0.1".into()));
+        let run = &turn["runs"][0];
+        assert_eq!(run["start"]["breakglass"], breakglass::SERVER, "{name}");
+        assert!(run["exit"]["ended"]["boot_ms"].is_i64(), "{name}: {run}");
+    }
     // Other people's tool for the list.
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in &taken.files.0 {

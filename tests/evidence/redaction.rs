@@ -110,7 +110,9 @@ async fn content_and_salt_are_gone_from_every_file_beside_a_running_gateway() {
     let raw = http.get(&format!("/api/sessions/{}/turns/{turn}/raw", scene.session)).await;
     assert!(raw.status == 404 && raw.text().contains("redact"), "{}", raw.text());
     let facts = http.get(&format!("/api/sessions/{}/turns/{turn}", scene.session)).await;
-    assert_eq!(facts.json()["runs"][0]["redacted"], true, "{}", facts.text());
+    let run = &facts.json()["runs"][0];
+    assert_eq!(run["redacted"], true, "{}", facts.text());
+    assert!(run["start"]["host"].is_string(), "that it was started, and where, stays: {run}");
 
     // A bundle of it, the database under the running gateway, and the database at rest.
     let zip = take(&http, &scene.session).await;

@@ -137,7 +137,7 @@ async fn a_log_from_before_there_was_evidence_is_sealed_at_the_next_start() {
          DROP INDEX sessions_removed; ALTER TABLE sessions DROP COLUMN removal; ALTER TABLE sessions DROP COLUMN cleared;
          ALTER TABLE events DROP COLUMN epoch; ALTER TABLE events DROP COLUMN salt; ALTER TABLE events DROP COLUMN commitment;
          ALTER TABLE sessions DROP COLUMN tree; ALTER TABLE sessions DROP COLUMN tree_size;
-         ALTER TABLE sessions DROP COLUMN signed_size; PRAGMA user_version = 2; UPDATE meta SET value = value;",
+         ALTER TABLE sessions DROP COLUMN signed_size; ALTER TABLE turns DROP COLUMN origin; PRAGMA user_version = 2; UPDATE meta SET value = value;",
     );
     history.gateway.restart().await;
     history.gateway.terminate().await;

@@ -115,6 +115,10 @@ async fn a_session_goes_with_all_that_belongs_to_it_when_its_time_is_over() {
     eventually("the words to be in no file", nowhere).await;
     assert!(holding(&scene.gateway.data().join("turns"), first.turn.as_bytes()).is_empty());
     assert!(!workspace.exists());
+    let of_old = "SELECT count(*) FROM turns t JOIN sessions s ON s.key = t.session
+                  WHERE s.id = ?1 AND (t.by <> '' OR t.origin IS NOT NULL)";
+    let names = || database(&scene.gateway).query_row(of_old, [&old], |row| row.get::<_, i64>(0)).expect("readable");
+    eventually("who asked, and from where, to be in no row", || (names() == 0).then_some(())).await;
     // It is on record: who, what and when.
     let acts = scene.gateway.cli(&["retention"]).await;
     let said: Vec<&str> = acts.lines().filter(|line| line.contains("\tsession-removed\t")).collect();

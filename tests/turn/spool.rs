@@ -37,7 +37,22 @@ async fn nobody_else_may_read_it() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["err", "exit.json", "launch.json", "lock", "out", "stdin", "supervisor.err"]);
+    assert_eq!(names, ["err", "exit.json", "launch.json", "lock", "out", "start.json", "stdin", "supervisor.err"]);
+}
+
+#[tokio::test]
+async fn a_turn_runs_also_where_its_circumstances_cannot_be_written_down() {
+    let attempt = Attempt::of("echo done");
+    attempt.create();
+    // In the way of the file that is written aside first.
+    fs::create_dir(attempt.dir.path().join("start.json.tmp")).unwrap();
+    let supervisor = attempt.try_launch().await.unwrap();
+    let record = attempt.ended(&supervisor).await;
+    assert_eq!((record.reason, record.exit_code), (EndReason::Exited, Some(0)));
+    assert_eq!(attempt.out(), "done\n");
+    assert_eq!(attempt.dir.start_record().unwrap(), None);
+    let words = fs::read_to_string(attempt.dir.path().join("supervisor.err")).unwrap();
+    assert!(words.contains("start.json"), "{words}");
 }
 
 #[test]

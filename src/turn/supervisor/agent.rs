@@ -23,6 +23,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::ending::{self, Ended};
 use super::{THIS_PROGRAM, errfile};
+use crate::clock::Moment;
 use crate::turn::cage::NOT_STARTED_EXIT;
 use crate::turn::processes::TURN_VARIABLE;
 use crate::turn::readiness::register;
@@ -144,6 +145,8 @@ impl Agent {
             stderr_bytes: self.err.metadata().map_or(0, |file| file.len()),
             signalled: ended.signalled,
             left: ended.left,
+            ended: Some(Moment::now()),
+            agent_version: dir.agent_version(),
         }
     }
 
@@ -164,6 +167,11 @@ impl Agent {
                 _ = look.tick() => { let _ = errfile::bound(&self.err); }
             }
         }
+    }
+
+    /// Its process id, as others write it.
+    pub(super) fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     /// Whether the agent's own process is there.

@@ -2,7 +2,7 @@
 // it does not know the connection.
 import { ApiError, eventsBefore } from './api';
 import { away, type Away, type LeftAt } from '../session/away';
-import { append, emptyLog, prepend, runningTurn, type SessionLog } from '../session/fold';
+import { append, emptyLog, eventAt, prepend, replace, runningTurn, type SessionLog } from '../session/fold';
 import * as cursors from '../socket/cursor';
 import type { Attached, ErrorBody, EventRecord, Request, Viewer } from '../wire/types';
 
@@ -28,6 +28,10 @@ export class OpenSession {
   #cursor: cursors.Cursor;
   #buffer: EventRecord[] = [];
   #loading: Promise<void> | null = null;
+  /** Events that were redacted and may be here as they were. */
+  readonly #redacted = new Set<number>();
+  #stubbing: Promise<void> | null = null;
+  #stubsDue = false;
 
   constructor(readonly session: string) {
     this.log = emptyLog(session, 1);
@@ -70,6 +74,7 @@ export class OpenSession {
     this.#cursor = outcome.cursor;
     if (outcome.fresh) {
       this.#buffer = [];
+      this.#redacted.clear();
       this.log = emptyLog(this.session, frame.from);
     }
     this.problem = null;
@@ -103,11 +108,14 @@ export class OpenSession {
     this.#buffer = [];
     this.log = append(this.log, events);
     this.known = true;
+    for (const event of events) if (event.kind === 'redaction') this.#redacted.add(event.of);
+    this.#putStubs();
   }
 
   caughtUp(): void {
     this.#cursor = cursors.caughtUp(this.#cursor);
     this.flush();
+    this.#putStubs();
     this.live = this.#cursor.live;
     this.known = true;
     if (this.stopping !== null && runningTurn(this.log)?.turn !== this.stopping) this.stopping = null;
@@ -134,6 +142,8 @@ export class OpenSession {
     try {
       const page = await eventsBefore(this.session, this.log.first, limit, epoch);
       if (this.epoch === epoch) this.log = prepend(this.log, page);
+      // It may have been read before something in it was redacted.
+      this.#putStubs();
     } finally {
       this.loadingOlder = false;
     }
@@ -147,6 +157,30 @@ export class OpenSession {
       if (this.log.first === first) break;
     }
     return seq >= this.log.first && seq <= this.log.last;
+  }
+
+  /** Whatever was redacted gives way to its stub. When that cannot be had now, the next event, page or connection asks again. */
+  #putStubs(): void {
+    this.#stubsDue = this.#redacted.size > 0;
+    if (this.#stubsDue) this.#stubbing ??= this.#askForStubs().finally(() => (this.#stubbing = null));
+  }
+
+  async #askForStubs(): Promise<void> {
+    while (this.#stubsDue) {
+      this.#stubsDue = false;
+      for (const seq of this.#redacted) if (await this.#isStub(seq).catch(() => false)) this.#redacted.delete(seq);
+    }
+  }
+
+  /** Whether event `seq` is a stub here, after asking for it. One on an older page will be. */
+  async #isStub(seq: number): Promise<boolean> {
+    const [event, epoch] = [eventAt(this.log, seq), this.epoch];
+    if (event === null || epoch === null) return false;
+    if (event.redacted === true) return true;
+    const [stub] = await eventsBefore(this.session, seq + 1, 1, epoch);
+    if (stub?.seq !== seq || stub.redacted !== true || this.epoch !== epoch) return false;
+    this.log = replace(this.log, stub);
+    return true;
   }
 
   /** What is on the screen stays until its replacement comes. */

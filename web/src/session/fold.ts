@@ -50,6 +50,16 @@ export function prepend(log: SessionLog, page: readonly EventRecord[]): SessionL
   return { ...log, first: before.first, turns: joined };
 }
 
+/** `log` with `stub` in the place of the event of its number. What else is on the screen is not drawn anew. */
+export function replace(log: SessionLog, stub: EventRecord): SessionLog {
+  const at = log.turns.findIndex((turn) => turn.turn === stub.turn && eventOf(turn, stub.seq) !== null);
+  const turn = log.turns[at];
+  if (stub.session !== log.session || turn === undefined) return log;
+  const events = turn.events.map((event) => (event.seq === stub.seq ? stub : event));
+  const others = turn.rows.filter((row) => row.seq !== stub.seq && !(row.kind === 'tool' && row.output?.seq === stub.seq));
+  return { ...log, turns: log.turns.with(at, reusing(others, extend(emptyTurn(turn.turn), events))) };
+}
+
 /** `turn` with those of `known` rows that say the same: what is on the screen is not drawn anew for an older page. */
 function reusing(known: readonly Row[], turn: Turn): Turn {
   const bySeq = new Map(known.map((row) => [row.seq, row]));
@@ -110,9 +120,13 @@ export function* eventsAfter(log: SessionLog, after: number): Generator<EventRec
 
 export function eventAt(log: SessionLog, seq: number): EventRecord | null {
   for (const turn of log.turns) {
-    const from = turn.events[0]?.seq ?? 0;
-    const event = turn.events[seq - from];
-    if (event?.seq === seq) return event;
+    const event = eventOf(turn, seq);
+    if (event !== null) return event;
   }
   return null;
+}
+
+function eventOf(turn: Turn, seq: number): EventRecord | null {
+  const event = turn.events[seq - (turn.events[0]?.seq ?? 0)];
+  return event?.seq === seq ? event : null;
 }

@@ -58,6 +58,11 @@ export class Gateway {
     return this.#command('key');
   }
 
+  /** Takes away for good what an event said, as somebody on its machine may. */
+  redact(session: string, seq: number, reason: string): void {
+    this.#command('redact', session, String(seq), '--reason', reason);
+  }
+
   /** A session with the drill agent, made by somebody who is not in a browser. */
   async session(title: string, by = 'first'): Promise<string> {
     const made = (await this.call(by, 'POST', '/api/sessions', { title, agent: 'drill' })) as SessionState;

@@ -77,3 +77,23 @@ test('while a turn runs, a prompt waits for its end', async ({ arrive, gateway }
   await expect(ana.turnEnd(2)).toContainText('Finished');
   await expect(ana.transcript.locator('.row.prompt')).toHaveCount(2);
 });
+
+test('what is redacted on the machine is gone from every page that shows it', async ({ arrive, gateway }) => {
+  const session = await gateway.session('Redacted');
+  await gateway.turn(session, '[[say:It is hunter2.]] [[speed:max]]', 'ben');
+  const [ana, aud] = [await arrive('ana'), await arrive('aud')];
+  for (const person of [ana, aud]) {
+    await person.goTo(session);
+    await expect(person.transcript).toContainText('hunter2');
+  }
+  const { events } = (await gateway.call('first', 'GET', `/api/sessions/${session}/events`)) as { events: { seq: number }[] };
+  const leaks = events.filter((event) => JSON.stringify(event).includes('hunter2'));
+  expect(leaks.length).toBeGreaterThan(0);
+  for (const { seq } of leaks) gateway.redact(session, seq, 'a password');
+  for (const person of [ana, aud]) {
+    await expect(person.transcript).toContainText('took away for good what event #1 said: a password');
+    await expect(person.transcript).not.toContainText('hunter2');
+    await expect(person.transcript.locator('[data-seq="1"]')).toContainText('[redacted]');
+    expect(person.complaints).toEqual([]);
+  }
+});

@@ -57,6 +57,14 @@ export class FakeSession {
     return record as unknown as EventRecord;
   }
 
+  /** Takes away what event `seq` said, as `breakglass redact` does. */
+  redact(seq: number, by: string, reason: string): void {
+    const texts = ['text', 'input', 'output', 'result', 'error'];
+    const gone = Object.entries(this.events[seq - 1]!).map(([name, value]) => [name, texts.includes(name) ? '[redacted]' : value] as const);
+    this.events[seq - 1] = { ...Object.fromEntries(gone), redacted: true } as unknown as EventRecord;
+    this.add(this.events.at(-1)!.turn, { kind: 'redaction', of: seq, by, reason, stub_sha256: '00' });
+  }
+
   prompt(text: string, by: string, key: string): Accepted {
     const turn = randomUUID();
     this.turn = { turn, by, since: new Date().toISOString() };

@@ -105,6 +105,78 @@ test('what somebody looked for does not stay behind a fold', async ({ gateway, a
   await expect(ana.transcript).not.toContainText('the needle');
 });
 
+/** A session in which an agent said a password: in its words, in a tool's output, and in the prompt. */
+function leaky(gateway: FakeGateway) {
+  const session = gateway.session('Leaky');
+  session.add('t1', { kind: 'user', text: 'try hunter2-a', by: 'ben', model: 'm' });
+  session.add('t1', { kind: 'tool', name: 'Bash', input: { command: 'cat /etc/secret' }, ref: 'r' });
+  session.add('t1', { kind: 'tool_result', is_error: false, output: 'hunter2-b', bytes: 9, ref: 'r' });
+  session.add('t1', { kind: 'text', text: 'It is hunter2-c.' });
+  session.add('t1', { kind: 'turn_end', outcome: 'ok', exit_code: 0, duration_ms: 1_000 });
+  return session;
+}
+
+test('what is redacted gives way to its stub at once', async ({ gateway, arrive }) => {
+  const session = leaky(gateway);
+  const ana = await arrive('ana', `#/${session.session}`);
+  await expect(ana.transcript).toContainText('It is hunter2-c.');
+  for (const seq of [1, 3, 4]) session.redact(seq, 'root', `reason ${seq}`);
+  await expect(ana.transcript).not.toContainText('hunter2');
+  await expect(ana.transcript.getByText('[redacted]')).toHaveCount(3);
+  await expect(ana.transcript).toContainText('root took away for good what event #3 said: reason 3');
+  await expect(ana.tool('Bash: ok')).toContainText('cat /etc/secret');
+  expect(await ana.seqs()).toEqual([1, 2, 4, 5, 6, 7, 8]);
+});
+
+test('what was redacted while somebody was away, or could not be asked for, gives way when they are back', async ({ gateway, arrive }) => {
+  const session = leaky(gateway);
+  const ana = await arrive('ana', `#/${session.session}`);
+  await expect(ana.transcript).toContainText('It is hunter2-c.');
+  gateway.faults.unreachable = true;
+  gateway.breakAll();
+  session.redact(4, 'root', 'while away');
+  gateway.faults.unreachable = false;
+  await expect(ana.transcript).toContainText('while away', { timeout: 30_000 });
+  await expect(ana.transcript).not.toContainText('hunter2-c');
+
+  // The socket brings the event, and the request for the stub fails.
+  let asked = 0;
+  await ana.page.route('**/events?**', (route) => {
+    asked += 1;
+    return route.abort();
+  });
+  session.redact(3, 'root', 'not now');
+  await expect(ana.transcript).toContainText('not now');
+  await expect.poll(() => asked).toBeGreaterThan(0);
+  await expect(ana.transcript).toContainText('hunter2-b');
+  await ana.page.unroute('**/events?**');
+  session.redact(1, 'root', 'now');
+  await expect(ana.transcript).toContainText('event #1 said: now');
+  await expect(ana.transcript).not.toContainText('hunter2');
+});
+
+test('a page that was read before something in it was redacted does not bring it back', async ({ gateway, arrive }) => {
+  const session = longSession(gateway, 10, 48);
+  const ana = await arrive('ana');
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  let reading = false;
+  await ana.page.route('**/events?**', async (route) => {
+    if (reading) return route.continue();
+    reading = true;
+    const page = await route.fetch();
+    await held;
+    await route.fulfill({ response: page });
+  });
+  await ana.page.evaluate((hash) => (location.hash = hash), `#/${session.session}/299`);
+  await expect.poll(() => reading).toBe(true);
+  // The page that is on its way has it as it was.
+  session.redact(299, 'root', 'meanwhile');
+  release();
+  await expect(ana.transcript.locator('.row.marked')).toContainText('[redacted]');
+  await expect(ana.transcript.getByText('Turn 6, text 48.', { exact: true })).toHaveCount(0);
+});
+
 test('a tool that somebody stopped is interrupted, not failed', async ({ gateway, arrive }) => {
   const session = gateway.session('Stopped');
   session.add('t1', { kind: 'user', text: 'look', by: 'ben', model: 'm' });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { append, emptyLog, eventAt, prepend, rowsOf, runningTurn } from '../../src/session/fold';
+import { append, emptyLog, eventAt, prepend, replace, rowsOf, runningTurn } from '../../src/session/fold';
 import { toolState, type Row } from '../../src/session/rows';
 import type { EventRecord } from '../../src/wire/types';
 import { anyLog, end, logOf, OTHER, SESSION, text, tool, toolResult, user } from './events';
@@ -83,6 +83,23 @@ describe('the fold gives the same state for the same log', () => {
     );
   });
 
+  it('with a stub put in the place of an event, as when the stub was there from the beginning', () => {
+    fc.assert(
+      fc.property(anyLog, fc.nat(), (events, at) => {
+        fc.pre(events.length > 0);
+        const was = events[at % events.length]!;
+        const stub = { ...was, text: '[redacted]', output: '[redacted]', input: '[redacted]', result: '[redacted]', redacted: true } as unknown as EventRecord;
+        expect(replace(whole(events), stub)).toEqual(whole(events.map((event) => (event === was ? stub : event))));
+      }),
+    );
+  });
+
+  it('with a stub of another session or of an event that is not there, as without', () => {
+    const log = whole(logOf([[user(), text('a'), end()]]));
+    const stub = { ...eventAt(log, 2)!, redacted: true };
+    for (const other of [{ ...stub, session: OTHER }, { ...stub, seq: 9 }, { ...stub, turn: 'turn-9' }]) expect(replace(log, other)).toBe(log);
+  });
+
   it('finds every event again', () => {
     fc.assert(
       fc.property(anyLog, (events) => {
@@ -132,6 +149,15 @@ describe('turns', () => {
     const log = whole(logOf([[user(), text('secret'), end(), redaction]]));
     expect(runningTurn(log)).toBeNull();
     expect(rowsOf(log).at(-1)).toMatchObject({ kind: 'redaction', of: 2, by: 'root', reason: 'a password' });
+  });
+
+  it('draw anew only what was redacted', () => {
+    const log = whole(logOf([[user(), tool('a'), toolResult('a', 'hunter2'), text('b'), end()], [user('again'), end()]]));
+    const gone = replace(log, { ...eventAt(log, 3)!, output: '[redacted]', redacted: true } as unknown as EventRecord);
+    const [before, after] = [rowsOf(log), rowsOf(gone)];
+    expect(after[1]).toMatchObject({ kind: 'tool', output: { seq: 3, output: '[redacted]' } });
+    expect(JSON.stringify(gone)).not.toContain('hunter2');
+    expect(after.map((row, index) => row === before[index])).toEqual([true, false, true, true, true, true]);
   });
 
   it('run until their end is in the log', () => {
