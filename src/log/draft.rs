@@ -183,11 +183,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::access::Origin;
     use crate::db::Db;
     use crate::evidence::tree::Frontier;
     use crate::hub::Hub;
     use crate::ids::{PromptKey, SessionId};
-    use crate::log::{NewSession, OpenTurn, Opened, Origin, Progress};
+    use crate::log::{NewSession, OpenTurn, Opened, Progress};
     use crate::protocol::event::Body;
 
     async fn turn(log: &Log) -> Place {
