@@ -16,7 +16,8 @@ use tokio::task::JoinSet;
 
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(1500);
-const SESSIONS: usize = 100;
+/// As many as are at work at once at most: a session has one import at a time.
+const SESSIONS: usize = 512;
 
 /// How the load is offered.
 #[derive(Clone, Copy)]
@@ -162,8 +163,8 @@ fn main() {
         ("1,000 a second, one by one", Offer::Paced(1_000)),
         ("one session, 64 an import", Offer::Flood(64)),
         ("one session, 512 an import", Offer::Flood(512)),
-        ("100 sessions, 64 in flight", Offer::InFlight(64)),
-        ("100 sessions, 512 in flight", Offer::InFlight(512)),
+        ("64 of 512 sessions at work", Offer::InFlight(64)),
+        ("512 sessions at work", Offer::InFlight(512)),
     ];
     for (name, offer) in loads {
         let (mut off, mut on) = (Vec::new(), Vec::new());

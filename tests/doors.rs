@@ -1,6 +1,5 @@
 //! The doors: who gets in, as what, from where, how often, and what is kept of it. Through the public door, as others see it.
 
-mod advisories;
 mod cage;
 mod claims;
 mod corpus;
@@ -8,11 +7,11 @@ mod credentials;
 mod dependencies;
 mod doctor;
 mod files;
+mod floors;
 mod limits;
 mod masks;
 mod names;
 mod outside;
-mod page_advisories;
 mod proxy;
 mod record;
 mod roles;

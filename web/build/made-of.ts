@@ -1,5 +1,5 @@
 // The page may be made only of packages that package-lock.json counts as production's: those are what `npm audit --omit=dev`
-// and the advisories that are pinned in tests/doors look at. A package of the tools that slips into the page fails the build.
+// and the list in tests/doors/floors.toml look at. A package of the tools that slips into the page fails the build.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Plugin } from 'vite';
