@@ -14,8 +14,14 @@ use crate::source::Flow;
 
 /// Makes a frame of about 300 bytes.
 const TEXT_BYTES: usize = 110;
-/// Viewers, and events for so many: enough that the server works for a second or more.
-const CASES: [(usize, u64); 3] = [(10, 300_000), (100, 60_000), (1_000, 8_000)];
+/// Viewers, events for so many, and how long their texts are: enough that the server works for a second or more.
+const CASES: [(usize, u64, usize); 5] = [
+    (10, 300_000, TEXT_BYTES),
+    (100, 60_000, TEXT_BYTES),
+    (1_000, 8_000, TEXT_BYTES),
+    (100, 30_000, 1_000),
+    (100, 10_000, 4_000),
+];
 
 /// What one run cost.
 pub(super) struct Cost {
@@ -27,8 +33,11 @@ pub(super) struct Cost {
 pub(crate) fn run(options: &Options) -> Result<()> {
     cpu::pin(cpu::LOAD_CORE)?;
     let mut rows = Vec::new();
-    for (viewers, events) in CASES.into_iter().filter(|(viewers, _)| options.wants(&viewers.to_string())) {
-        let flow = Flow { events: events / options.pick(4, 1), rate: None, text_bytes: TEXT_BYTES };
+    for (viewers, events, text_bytes) in CASES {
+        if !options.wants(&viewers.to_string()) {
+            continue;
+        }
+        let flow = Flow { events: events / options.pick(4, 1), rate: None, text_bytes };
         let root = folder()?;
         let gateway = Gateway::start(root.path(), None)?;
         let (mut bare, mut ours) = (Vec::new(), Vec::new());
@@ -41,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let us_per_event = median(ours.iter().map(|cost| cost.cpu_s * 1e6 / flow.events as f64));
         rows.push([
             viewers.to_string(),
-            flow.events.to_string(),
+            format!("{} of {text_bytes} bytes of text", flow.events),
             short(per_cpu_s(&bare)),
             short(per_cpu_s(&ours)),
             format!("{:.0} %", 100.0 * per_cpu_s(&ours) / per_cpu_s(&bare)),
