@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{EXIT_IO, EXIT_USAGE, Failure, data_dir, workspaces};
-use crate::access::{self, Access};
+use crate::access::{self, Access, Recorder};
 use crate::agent::AgentKind;
 use crate::agent::start::ROOT_WAY_OUT;
 use crate::auth::{Auth, Secret};
@@ -49,57 +49,29 @@ const BIND_AGAIN: Duration = Duration::from_millis(50);
 const OPEN_FILES_WANTED: u64 = 65_536;
 
 pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
-    let agents_umask = data_dir::keep_private();
-    let mut config = settings.check()?;
-    config.agent.cage.umask = Some(agents_umask);
-    workspaces::check(&config).map_err(usage)?;
-    workspaces::make(&config).map_err(usage)?;
-    if let Some(folder) = &config.agent.cage.cgroup {
-        cgroup::prepare(folder, &config.agent.cage).map_err(|error| usage(format!("--agent-cgroup: {error}")))?;
-    }
+    let config = checked(settings)?;
     let tls = config.doors.tls.clone().map(Tls::load).transpose().map_err(usage)?.map(Arc::new);
     // From here on a signal is a wish to stop, and not the end: whoever sees the link may send one.
     let signals = Signals::listen(tls.as_deref())?;
     data_dir::create(&config.data)?;
     let _lock = data_dir::lock(&config.data.lock())?;
     raise_open_files();
-    let db = Db::open(&config.data.database()).context("cannot open the log")?;
-    let health = db.writer.health();
-    let auth = Auth::new(db.clone()).with_login_limits(config.doors.logins);
-    let (access, recorder) = access::open(db.clone());
-    let keep = Keep::new(db.clone());
-    let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
-    let key = key::open_or_make(&config.data.signing_key(), None).map_err(anyhow::Error::from)?;
-    let signer = Signer::new(log.clone(), key, config.data.signed()).context("cannot remember what was signed")?;
-    let anchors = Anchors::new(config.anchors.clone());
-    let signer = signer.anchored(anchors.clone());
-    let listener = bind(config.listen).await;
-    let listener =
-        listener.with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
-    let listening = listener.local_addr().context("cannot listen")?;
+    let Opened { log, health, auth, access, recorder, keep, signer } = open(&config).await?;
+    let (listener, listening) = listen(config.listen).await?;
 
     let tasks = Tasks::default();
     let sessions = sessions(&config, log, &tasks);
-    let leftovers = leftovers(&sessions, &config).await?;
-    sessions.take_up().await.context("cannot take up the turns of an earlier run")?;
-    tasks.spawn_until_stop(async move {
-        let _ended = tokio::task::spawn_blocking(move || archive::archive_all(leftovers)).await;
-    });
+    take_up(&sessions, &config, &tasks).await?;
     let first = auth.first_token().await.context("cannot make the first token")?;
-    let keeper = auth.clone();
-    tasks.spawn_until_stop(async move { keeper.watch_withdrawals().await });
-    let uses = auth.clone();
-    tasks.spawn_until_stop(async move { uses.keep_uses().await });
     tasks.spawn(recorder.run(tasks.stopping().clone()));
-    tasks.spawn_until_stop(keep.clone().retain_raw(config.data.spools(), config.keep_raw));
-    tasks.spawn_until_stop(retention(&config, keep, &sessions, &signer).run(config.keep_sessions));
-    let places = Places { log: config.data.database(), index: config.data.search_index() };
-    let log = sessions.log();
-    let search = Search::start(places, log.epoch(), log.hub(), &tasks).context("cannot start the search")?;
-    tasks.spawn(signer.clone().run(tasks.stopping().clone()));
+    let anchors = Anchors::new(config.anchors.clone());
     anchors.work().for_each(|place| tasks.spawn_until_stop(place));
-    let redactor = Redactor::new(sessions.log().clone(), config.data.spools());
-    tasks.spawn_until_stop(async move { redactor.run().await });
+    let signer = signer.anchored(anchors);
+    keep_up(&config, keep, &auth, &sessions, &signer, &tasks);
+    tasks.spawn(signer.clone().run(tasks.stopping().clone()));
+    let places = Places { log: config.data.database(), index: config.data.search_index() };
+    let (epoch, hub) = (sessions.log().epoch(), sessions.log().hub());
+    let search = Search::start(places, epoch, hub, &tasks).context("cannot start the search")?;
     let (limits, last_uses) = (config.doors.limits, auth.clone());
     let rooms = Rooms { sessions, auth, access, search, signer: signer.clone() };
     let app = app(&config, rooms, &tasks, listening);
@@ -113,6 +85,70 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), Failure> {
     last_uses.flush_uses().await;
     signer.finish().await;
     ended
+}
+
+/// The settings, after everything that can be found wrong with them before anything is opened.
+fn checked(settings: &Settings) -> Result<Config, Failure> {
+    let agents_umask = data_dir::keep_private();
+    let mut config = settings.check()?;
+    config.agent.cage.umask = Some(agents_umask);
+    workspaces::check(&config).map_err(usage)?;
+    workspaces::make(&config).map_err(usage)?;
+    if let Some(folder) = &config.agent.cage.cgroup {
+        cgroup::prepare(folder, &config.agent.cage).map_err(|error| usage(format!("--agent-cgroup: {error}")))?;
+    }
+    Ok(config)
+}
+
+/// What stands on the database.
+struct Opened {
+    log: Log,
+    health: watch::Receiver<Health>,
+    auth: Auth,
+    access: Access,
+    recorder: Recorder,
+    keep: Keep,
+    signer: Signer,
+}
+
+async fn open(config: &Config) -> Result<Opened> {
+    let db = Db::open(&config.data.database()).context("cannot open the log")?;
+    let health = db.writer.health();
+    let auth = Auth::new(db.clone()).with_login_limits(config.doors.logins);
+    let (access, recorder) = access::open(db.clone());
+    let keep = Keep::new(db.clone());
+    let log = Log::open(db, Hub::default(), &config.data.high_water()).await.context("cannot open the log")?;
+    let key = key::open_or_make(&config.data.signing_key(), None).map_err(anyhow::Error::from)?;
+    let signer = Signer::new(log.clone(), key, config.data.signed()).context("cannot remember what was signed")?;
+    Ok(Opened { log, health, auth, access, recorder, keep, signer })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let listener =
+        bind(address).await.with_context(|| format!("cannot listen on {address}; choose another with --listen"))?;
+    let listening = listener.local_addr().context("cannot listen")?;
+    Ok((listener, listening))
+}
+
+/// Goes on with the turns of an earlier gateway.
+async fn take_up(sessions: &Sessions, config: &Config, tasks: &Tasks) -> Result<()> {
+    let leftovers = leftovers(sessions, config).await?;
+    sessions.take_up().await.context("cannot take up the turns of an earlier run")?;
+    tasks.spawn_until_stop(async move {
+        let _ended = tokio::task::spawn_blocking(move || archive::archive_all(leftovers)).await;
+    });
+    Ok(())
+}
+
+/// What is looked after for as long as the gateway runs: credentials, what is kept, what is redacted.
+fn keep_up(config: &Config, keep: Keep, auth: &Auth, sessions: &Sessions, signer: &Signer, tasks: &Tasks) {
+    let (withdrawals, uses) = (auth.clone(), auth.clone());
+    tasks.spawn_until_stop(async move { withdrawals.watch_withdrawals().await });
+    tasks.spawn_until_stop(async move { uses.keep_uses().await });
+    tasks.spawn_until_stop(keep.clone().retain_raw(config.data.spools(), config.keep_raw));
+    tasks.spawn_until_stop(retention(config, keep, sessions, signer).run(config.keep_sessions));
+    let redactor = Redactor::new(sessions.log().clone(), config.data.spools());
+    tasks.spawn_until_stop(async move { redactor.run().await });
 }
 
 /// Takes the port. A process that a killed gateway was just starting may hold it for a moment longer.
