@@ -98,15 +98,19 @@ async fn measure(offer: Offer, sealed: bool) -> Measured {
     match offer {
         Offer::Flood(size) => {
             let (mut next, mut end) = (log.offer(places[0], events(size), None), None);
+            let mut appending = JoinSet::new();
             while start.elapsed() < ROUND {
-                // As an import does: the next is made while this one becomes durable.
+                // As an import does: the next is made while this one becomes durable. In a task of its own, so that the
+                // time to durable is not taken for that of making the next.
                 if !next.fits(end.as_ref()) {
                     next = log.offer(places[0], next.events(), end.as_ref());
                 }
                 let predicted = next.end().cloned();
-                let ahead = async { log.offer(places[0], events(size), predicted.as_ref()) };
-                let (appended, ahead) = tokio::join!(append(&log, places[0], next), ahead);
-                (next, end) = (ahead, appended.2.clone());
+                let (log_of_it, place, offer) = (log.clone(), places[0], next);
+                appending.spawn(async move { append(&log_of_it, place, offer).await });
+                next = log.offer(places[0], events(size), predicted.as_ref());
+                let appended = appending.join_next().await.unwrap().unwrap();
+                end = appended.2.clone();
                 take(appended);
             }
         }
