@@ -167,6 +167,8 @@ fn main() {
         ("1,000 a second, one by one", Offer::Paced(1_000)),
         ("one session, 64 an import", Offer::Flood(64)),
         ("one session, 512 an import", Offer::Flood(512)),
+        // As many as run at the same time unless told otherwise (`--max-concurrent-turns`).
+        ("4 of 512 sessions at work", Offer::InFlight(4)),
         ("64 of 512 sessions at work", Offer::InFlight(64)),
         ("512 sessions at work", Offer::InFlight(512)),
     ];
