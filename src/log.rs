@@ -2,8 +2,8 @@
 //!
 //! Invariant: this is the only writer of events; a session's seqs run from 1 without a hole; what belongs to an event (spool
 //! offset, prompt key, started flag, running turn) commits in the same transaction; a head is announced only after that
-//! transaction is durable. Records are never changed, but for what a redaction or the removal of a session takes away. Knows nothing of agents, processes or sockets: another store could
-//! stand behind the same face.
+//! transaction is durable. Records are never changed, but for what a redaction or the removal of a session takes away.
+//! Knows nothing of agents, processes or sockets: another store could stand behind the same face.
 
 mod append;
 mod draft;

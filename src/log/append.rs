@@ -1,4 +1,7 @@
-//! Appending: the one place where an event gets its seq and its time.
+//! Appending: the one way into a session's log.
+//!
+//! Invariant: the seq and the time that a draft proposes count only once its transaction has found the log ending where the
+//! draft begins; nothing is published before that transaction is durable.
 
 use rusqlite::Transaction;
 
