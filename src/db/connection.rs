@@ -25,10 +25,24 @@ pub fn open_writing(path: &Path) -> Result<Connection, OpenError> {
     open(path, flags)
 }
 
+/// A connection that moves pages; closing it moves none.
+pub(super) fn open_moving(path: &Path) -> Result<Connection, OpenError> {
+    let connection = open_writing(path)?;
+    keep_write_ahead(&connection, path)?;
+    Ok(connection)
+}
+
+/// The writer's connection alone may move what is left when it is the last to be closed.
+fn keep_write_ahead(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    kept.map(drop).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
+}
+
 /// A connection that can only read.
 pub fn open_reading(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags)?;
+    keep_write_ahead(&connection, path)?;
     connection
         .pragma_update(None, "query_only", true)
         .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;

@@ -45,6 +45,14 @@ pub enum OpenError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// A sync of the file failed before: the write-ahead file is all that can be trusted, until a restart.
+    #[error(
+        "the write-ahead file of `{path}` cannot be emptied: syncing the log failed before; look at the disk, then restart the gateway"
+    )]
+    Unsynced {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The SQLite that is linked in has a known fault.
     #[error("SQLite {found} is too old: its write-ahead log can corrupt the file; 3.51.3 or later is needed")]
     TooOld {

@@ -36,6 +36,7 @@ pub struct Db {
     /// The many ways out.
     pub readers: Readers,
     path: Arc<Path>,
+    unsynced: checkpoint::Unsynced,
 }
 
 impl Db {
@@ -46,9 +47,10 @@ impl Db {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let mut connection = connection::open_writing(path)?;
         migrate::migrate(&mut connection)?;
-        let checkpointer = checkpoint::Checkpointer::start(path, &mut connection)?;
+        let unsynced = checkpoint::Unsynced::default();
+        let checkpointer = checkpoint::Checkpointer::start(path, &mut connection, unsynced.clone())?;
         let readers = Readers::open(path)?;
-        Ok(Self { writer: Writer::start(connection, checkpointer)?, readers, path: path.into() })
+        Ok(Self { writer: Writer::start(connection, checkpointer)?, readers, path: path.into(), unsynced })
     }
 }
 
@@ -65,8 +67,8 @@ impl Db {
     /// When the database cannot be opened once more, or a checkpoint fails.
     pub async fn empty_write_ahead(&self) -> Result<bool, OpenError> {
         for _ in 0..EMPTY_TRIES {
-            let path = Arc::clone(&self.path);
-            let emptied = tokio::task::spawn_blocking(move || checkpoint::truncate(&path)).await;
+            let (path, unsynced) = (Arc::clone(&self.path), self.unsynced.clone());
+            let emptied = tokio::task::spawn_blocking(move || checkpoint::truncate(&path, &unsynced)).await;
             if emptied.map_err(std::io::Error::other)?? {
                 return Ok(true);
             }

@@ -146,6 +146,7 @@ impl Thread {
                 jobs.close();
             }
         }
+        self.checkpointer.closing(&self.connection);
     }
 
     /// Runs a batch as one transaction. Every job comes back with what became of it.
