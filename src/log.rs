@@ -16,6 +16,7 @@ mod proof;
 mod record;
 mod redact;
 mod removal;
+mod salts;
 mod seal;
 mod sealed;
 mod sessions;
@@ -23,7 +24,7 @@ mod turns;
 
 pub use append::{NewEvent, Place};
 pub use draft::{LogEnd, Offer};
-pub use due::Due;
+pub use due::{Due, Growth};
 pub use facts::TurnFacts;
 pub use feed::{Fed, Feed, Shown};
 pub use page::{Page, PageLimits, RecordPage};

@@ -23,12 +23,11 @@ pub fn commitment(salt: &Salt, record: &[u8]) -> Hash {
 /// The leaf of a session's tree: its data is
 /// `"breakglass/leaf/v1" || 0x00 || epoch[16] || session[16] || seq as u64 big-endian || commitment`.
 pub fn of_record(epoch: Epoch, session: SessionId, seq: Seq, commitment: &Hash) -> Hash {
-    let (epoch, session) = (epoch.uuid(), session.uuid());
-    let data: [&[u8]; 5] = [LEAF, epoch.as_bytes(), session.as_bytes(), &seq.0.to_be_bytes(), commitment];
-    leaf_hash(&data.concat())
+    let (epoch, session, seq) = (epoch.uuid(), session.uuid(), seq.0.to_be_bytes());
+    leaf_hash(&[LEAF, epoch.as_bytes(), session.as_bytes(), &seq, commitment])
 }
 
 /// The leaf of the gateway's own tree: its data is `"breakglass/head/v1" || 0x00 || a session's checkpoint, the whole note`.
 pub fn of_checkpoint(note: &str) -> Hash {
-    leaf_hash(&[HEAD, note.as_bytes()].concat())
+    leaf_hash(&[HEAD, note.as_bytes()])
 }

@@ -32,10 +32,10 @@ fn roots_are_those_that_are_published() {
     let mut tree = Frontier::default();
     assert_eq!(HEXLOWER.encode(&tree.root()), ROOTS[0]);
     for (leaf, root) in LEAVES.iter().zip(&ROOTS[1..]) {
-        tree.push(leaf_hash(&HEXLOWER.decode(leaf.as_bytes()).unwrap()));
+        tree.push(leaf_hash(&[&HEXLOWER.decode(leaf.as_bytes()).unwrap()]));
         assert_eq!(HEXLOWER.encode(&tree.root()), *root, "{} leaves", tree.size());
-        assert_eq!(Frontier::from_bytes(tree.size(), &tree.to_bytes()).as_ref(), Some(&tree));
-        assert_eq!(Frontier::from_bytes(tree.size() | 1 << 20, &tree.to_bytes()), None);
+        assert_eq!(Frontier::from_bytes(tree.size(), tree.as_bytes()).as_ref(), Some(&tree));
+        assert_eq!(Frontier::from_bytes(tree.size() | 1 << 20, tree.as_bytes()), None);
     }
 }
 
@@ -99,7 +99,7 @@ proptest! {
     fn roots_are_those_of_another_implementation(leaves in prop::collection::vec(any::<Vec<u8>>(), 0..200)) {
         let (mut ours, mut theirs) = (Frontier::default(), MemoryBackedTree::<Sha256, Vec<u8>>::new());
         for leaf in leaves {
-            ours.push(leaf_hash(&leaf));
+            ours.push(leaf_hash(&[&leaf]));
             theirs.push(leaf);
         }
         let (ours, theirs) = (ours.root(), theirs.root());
@@ -113,15 +113,15 @@ proptest! {
         let (mut tree, mut theirs) = (Frontier::default(), MemoryBackedTree::<Sha256, Vec<u8>>::new());
         for number in 0..count {
             let leaf = vec![number as u8];
-            maker.push(leaf_hash(&leaf));
-            tree.push(leaf_hash(&leaf));
+            maker.push(leaf_hash(&[&leaf]));
+            tree.push(leaf_hash(&[&leaf]));
             theirs.push(leaf);
         }
-        let (ours, leaf) = (maker.finish(), leaf_hash(&[index as u8]));
+        let (ours, leaf) = (maker.finish(), leaf_hash(&[&[index as u8]]));
         let expected = theirs.prove_inclusion(index);
         prop_assert_eq!(ours.path.concat(), expected.as_bytes());
         prop_assert_eq!(ours.root(leaf, count as u64), Some(tree.root()));
-        prop_assert_ne!(ours.root(leaf_hash(b"another"), count as u64), Some(tree.root()));
+        prop_assert_ne!(ours.root(leaf_hash(&[b"another"]), count as u64), Some(tree.root()));
         prop_assert_eq!(ours.root(leaf, index as u64), None);
         let text = ours.text("head\n");
         prop_assert_eq!(Inclusion::read(&text), Some((ours, "head\n")));

@@ -8,9 +8,9 @@ pub const HASH_BYTES: usize = 32;
 /// A SHA-256 hash.
 pub type Hash = [u8; HASH_BYTES];
 
-/// The hash of a leaf: `SHA-256(0x00 || data)`.
-pub fn leaf_hash(data: &[u8]) -> Hash {
-    Sha256::new_with_prefix([0]).chain_update(data).finalize().into()
+/// The hash of a leaf: `SHA-256(0x00 || data)`; the data in pieces.
+pub fn leaf_hash(data: &[&[u8]]) -> Hash {
+    data.iter().fold(Sha256::new_with_prefix([0]), |hash, piece| hash.chain_update(piece)).finalize().into()
 }
 
 /// The hash of an inner node: `SHA-256(0x01 || left || right)`.
@@ -30,7 +30,7 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// The right edge of a tree of this size, from [`Frontier::to_bytes`]. `None`: these are not as many hashes as such a
+    /// The right edge of a tree of this size, from [`Frontier::as_bytes`]. `None`: these are not as many hashes as such a
     /// tree has.
     pub fn from_bytes(size: u64, bytes: &[u8]) -> Option<Self> {
         let (peaks, rest) = bytes.as_chunks::<HASH_BYTES>();
@@ -39,8 +39,8 @@ impl Frontier {
     }
 
     /// Its hashes, one after another.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        self.peaks.concat()
+    pub fn as_bytes(&self) -> &[u8] {
+        self.peaks.as_flattened()
     }
 
     /// How many leaves the tree has.

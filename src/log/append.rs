@@ -8,7 +8,7 @@ use rusqlite::Transaction;
 use super::draft::{Draft, LogEnd, Offer};
 use super::due::Due;
 use super::record::Encoded;
-use super::seal::Sealing;
+use super::seal::{Grown, Sealing};
 use super::sessions::SessionKey;
 use super::turns::TurnKey;
 use crate::frames::Chunk;
@@ -53,6 +53,7 @@ pub(super) struct Appended {
     pub chunks: Vec<Chunk>,
     /// Where the log ends now.
     pub end: LogEnd,
+    grown: Grown,
 }
 
 impl Appended {
@@ -60,6 +61,7 @@ impl Appended {
     pub(super) fn and_then(mut self, next: Self) -> Self {
         self.chunks.extend(next.chunks);
         self.end = next.end;
+        self.grown.milestones.extend(next.grown.milestones);
         self
     }
 }
@@ -112,7 +114,7 @@ impl Scribe {
     pub(super) fn publish(&self, place: Place, appended: Option<&Appended>) {
         if let Some(appended) = appended {
             self.hub.publish(place.session_id, appended.chunks.clone());
-            self.due.grown(place.session, appended.end.tree_size(), appended.count());
+            self.due.grown(place.session, &appended.grown, appended.end.tree());
         }
     }
 }
@@ -143,11 +145,5 @@ fn insert(tx: &Transaction<'_>, place: Place, draft: &Draft) -> rusqlite::Result
         insert.raw_execute()?;
     }
     let first = draft.begin.head().next();
-    Ok(Some(Appended { first, chunks: draft.chunks.clone(), end: draft.end.clone() }))
-}
-
-impl Appended {
-    fn count(&self) -> u64 {
-        self.chunks.last().map_or(0, |chunk| chunk.last().0 + 1 - self.first.0)
-    }
+    Ok(Some(Appended { first, chunks: draft.chunks.clone(), end: draft.end.clone(), grown: draft.grown() }))
 }

@@ -10,10 +10,11 @@ use rusqlite::Transaction;
 
 use super::append::{NewEvent, Place, Scribe};
 use super::record::Envelope;
-use super::seal::{Seal, Sealer};
+use super::seal::{Grown, Seal, Sealer, StoredTree};
 use super::sessions::SessionKey;
 use super::{Log, Shared};
 use crate::clock::WallMs;
+use crate::evidence::tree::Frontier;
 use crate::frames::{Chunk, ChunkBuilder};
 use crate::ids::Seq;
 
@@ -26,18 +27,16 @@ pub struct LogEnd {
     head: Seq,
     /// The newest record's; no later one may have an earlier.
     time: WallMs,
-    /// The tree as it is stored, and of how many leaves.
-    tree: Vec<u8>,
-    tree_size: u64,
+    tree: StoredTree,
 }
 
 impl LogEnd {
     pub(super) fn read(tx: &Transaction<'_>, session: SessionKey) -> rusqlite::Result<Self> {
         let sql = "SELECT head, last_activity_ms, tree, tree_size FROM sessions WHERE key = ?1";
         tx.prepare_cached(sql)?.query_row([session], |row| {
-            let (head, tree_size): (i64, i64) = (row.get(0)?, row.get(3)?);
-            let (time, tree) = (WallMs(row.get(1)?), row.get(2)?);
-            Ok(Self { head: Seq(head as u64), time, tree, tree_size: tree_size as u64 })
+            let (head, time, tree_size): (i64, _, i64) = (row.get(0)?, row.get(1)?, row.get(3)?);
+            let tree = StoredTree::new(tree_size as u64, row.get_ref(2)?.as_blob()?);
+            Ok(Self { head: Seq(head as u64), time: WallMs(time), tree })
         })
     }
 
@@ -46,8 +45,9 @@ impl LogEnd {
         let sql = "UPDATE sessions SET head = ?2, last_activity_ms = ?3, tree = ?4, tree_size = ?5
                    WHERE key = ?1 AND head = ?6 AND last_activity_ms = ?7 AND tree = ?8 AND tree_size = ?9";
         let (to_head, head) = (to.head.0 as i64, self.head.0 as i64);
-        let (to_size, size) = (to.tree_size as i64, self.tree_size as i64);
-        let row = (session, to_head, to.time.0, &to.tree, to_size, head, self.time.0, &self.tree, size);
+        let (to_size, size) = (to.tree.size() as i64, self.tree.size() as i64);
+        let (to_tree, tree) = (to.tree.as_bytes(), self.tree.as_bytes());
+        let row = (session, to_head, to.time.0, to_tree, to_size, head, self.time.0, tree, size);
         Ok(tx.prepare_cached(sql)?.execute(row)? == 1)
     }
 
@@ -59,9 +59,8 @@ impl LogEnd {
         self.time
     }
 
-    /// How many leaves the session's tree has.
-    pub(super) fn tree_size(&self) -> u64 {
-        self.tree_size
+    pub(super) fn tree(&self) -> &StoredTree {
+        &self.tree
     }
 }
 
@@ -79,6 +78,8 @@ pub(super) struct Draft {
     pub begin: LogEnd,
     /// Where it will end then.
     pub end: LogEnd,
+    /// The trees between that get a checkpoint.
+    pub milestones: Vec<Frontier>,
     /// The incarnation of the log that seals them; a key of the database.
     pub epoch: Option<i64>,
     pub records: Vec<Drafted>,
@@ -86,12 +87,15 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// How the session's tree grows with it.
+    pub(super) fn grown(&self) -> Grown {
+        Grown { from: self.begin.tree.clone(), milestones: self.milestones.clone() }
+    }
+
     pub(super) fn new(scribe: &Scribe, place: Place, begin: LogEnd, events: &[NewEvent]) -> rusqlite::Result<Self> {
         let time = WallMs::now().max(begin.time);
-        let begin_seal = |sealing| {
-            Sealer::begin(sealing, place.session_id, events.len(), begin.head, (begin.tree_size, &begin.tree))
-        };
-        let mut sealer = scribe.sealing.map(begin_seal).transpose()?;
+        let begin_seal = |sealing| Sealer::begin(sealing, place.session_id, begin.head, begin.tree.clone());
+        let mut sealer = scribe.sealing.map(begin_seal);
         let envelope = Envelope::new(place.session_id, &time.rfc3339(), place.turn_id);
         let mut frames = Frames::new(begin.head.next());
         let mut head = begin.head;
@@ -99,16 +103,14 @@ impl Draft {
         for event in events {
             head = head.next();
             let record = event.encoded.record(&envelope, head);
-            let seal = sealer.as_mut().map(|sealer| sealer.seal(head, &record));
+            let seal = sealer.as_mut().map(|sealer| sealer.seal(head, &record)).transpose()?;
             frames.push(&record);
             records.push(Drafted { seq: head, kind: event.encoded.kind, record, seal });
         }
-        let tree = sealer.and_then(Sealer::finish);
-        let (tree, tree_size) =
-            tree.map_or_else(|| (begin.tree.clone(), begin.tree_size), |tree| (tree.to_bytes(), tree.size()));
-        let end = LogEnd { head, time, tree, tree_size };
+        let (tree, milestones) = sealer.map_or_else(|| (begin.tree.clone(), Vec::new()), Sealer::finish);
+        let end = LogEnd { head, time, tree };
         let epoch = scribe.sealing.map(|sealing| sealing.epoch_key);
-        Ok(Self { begin, end, epoch, records, chunks: frames.finish() })
+        Ok(Self { begin, end, milestones, epoch, records, chunks: frames.finish() })
     }
 }
 
@@ -185,10 +187,9 @@ mod tests {
     use super::*;
     use crate::access::Origin;
     use crate::db::Db;
-    use crate::evidence::tree::Frontier;
     use crate::hub::Hub;
     use crate::ids::{PromptKey, SessionId};
-    use crate::log::{NewSession, OpenTurn, Opened, Progress};
+    use crate::log::{Growth, NewSession, OpenTurn, Opened, Progress};
     use crate::protocol::event::Body;
 
     async fn turn(log: &Log) -> Place {
@@ -256,7 +257,11 @@ mod tests {
                 assert_eq!((leaves.len() as u64, stored.size), (written, written));
                 let mut tree = Frontier::default();
                 leaves.into_iter().for_each(|leaf| tree.push(leaf));
-                assert_eq!(stored.tree, Some(tree));
+                log.due().mark(place.session);
+                let Some(Growth::Followed { trees, .. }) = log.due().hand_out(place.session) else {
+                    panic!("nobody else changed the database")
+                };
+                assert_eq!((stored.tree.as_ref(), trees.last()), (Some(&tree), Some(&tree)));
             });
         }
     }

@@ -114,16 +114,24 @@ impl Log {
         Ok(self.db.readers.read(read).await?)
     }
 
-    /// Keeps a signed head of a session.
+    /// Keeps signed heads of a session, the smallest first: each one's size and the whole note.
     ///
     /// # Errors
     /// When the log cannot be written.
-    pub async fn add_checkpoint(&self, key: SessionKey, tree: &SessionTree, note: String) -> Result<(), LogError> {
-        let (session, size) = (tree.session, tree.size as i64);
+    pub async fn add_checkpoints(
+        &self,
+        key: SessionKey,
+        session: SessionId,
+        heads: Vec<(u64, String)>,
+    ) -> Result<(), LogError> {
         let work = move |tx: &rusqlite::Transaction<'_>| {
-            let add = "INSERT INTO checkpoints (session, size, note) VALUES (?1, ?2, ?3)";
-            tx.prepare_cached(add)?.execute((session.to_string(), size, note))?;
-            tx.prepare_cached("UPDATE sessions SET signed_size = ?2 WHERE key = ?1")?.execute((key, size))
+            for (size, note) in &heads {
+                let add = "INSERT INTO checkpoints (session, size, note) VALUES (?1, ?2, ?3)";
+                tx.prepare_cached(add)?.execute((session.to_string(), *size as i64, note))?;
+            }
+            let newest = heads.last().map(|(size, _)| *size as i64);
+            tx.prepare_cached("UPDATE sessions SET signed_size = coalesce(?2, signed_size) WHERE key = ?1")?
+                .execute((key, newest))
         };
         self.db.writer.write(work).await?;
         Ok(())

@@ -5,13 +5,17 @@
 
 use rusqlite::{Connection, Transaction};
 
+use super::salts;
 use super::sessions::{SessionKey, parse_id};
-use crate::evidence::leaf::{self, SALT_BYTES, Salt};
+use crate::evidence::leaf::{self, Salt};
 use crate::evidence::tree::{Frontier, Hash};
 use crate::ids::{Epoch, Seq, SessionId};
 
 /// Records that are sealed after the fact in one go, so that memory is bounded.
 const BACKFILL_RECORDS: i64 = 1_000;
+
+/// A tree gets a checkpoint at every multiple of this, also in the middle of a turn.
+const MILESTONE_LEAVES: u64 = 1_000;
 
 /// With what new records are sealed: the present incarnation of the log, and its key in the database.
 #[derive(Debug, Clone, Copy)]
@@ -20,53 +24,89 @@ pub(super) struct Sealing {
     pub epoch_key: i64,
 }
 
+/// A session's tree, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StoredTree {
+    Whole(Frontier),
+    /// These bytes are not the right edge of a tree of this size.
+    Damaged {
+        bytes: Vec<u8>,
+        size: u64,
+    },
+}
+
+impl StoredTree {
+    pub(super) fn new(size: u64, bytes: &[u8]) -> Self {
+        let tree = Frontier::from_bytes(size, bytes).map(Self::Whole);
+        tree.unwrap_or_else(|| Self::Damaged { bytes: bytes.to_vec(), size })
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Whole(tree) => tree.as_bytes(),
+            Self::Damaged { bytes, .. } => bytes,
+        }
+    }
+
+    /// How many leaves it has, or is said to have.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Whole(tree) => tree.size(),
+            Self::Damaged { size, .. } => *size,
+        }
+    }
+}
+
 /// What is stored beside a record.
 pub(super) struct Seal {
     pub salt: Salt,
     pub commitment: Hash,
 }
 
+/// How a session's tree got where it is.
+#[derive(Debug, Clone)]
+pub(super) struct Grown {
+    pub from: StoredTree,
+    /// The trees on the way that get a checkpoint.
+    pub milestones: Vec<Frontier>,
+}
+
 /// Seals a run of one session's records.
 pub(super) struct Sealer {
     sealing: Sealing,
     session: SessionId,
-    salts: Vec<Salt>,
-    tree: Option<Frontier>,
+    tree: StoredTree,
+    milestones: Vec<Frontier>,
 }
 
 impl Sealer {
-    /// For so many records behind `head`; the tree as it is stored.
-    pub(super) fn begin(
-        sealing: Sealing,
-        session: SessionId,
-        count: usize,
-        head: Seq,
-        (tree_size, tree): (u64, &[u8]),
-    ) -> rusqlite::Result<Self> {
-        let mut random = vec![0; count * SALT_BYTES];
-        getrandom::fill(&mut random).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-        let salts = random.as_chunks().0.to_vec();
-        let tree = Frontier::from_bytes(tree_size, tree).filter(|tree| tree.size() == head.0);
-        if tree.is_none() {
-            tracing::error!(session.id = %session, tree_size, head = head.0,
+    /// For the records behind `head`.
+    pub(super) fn begin(sealing: Sealing, session: SessionId, head: Seq, tree: StoredTree) -> Self {
+        if tree.size() != head.0 || matches!(tree, StoredTree::Damaged { .. }) {
+            tracing::error!(session.id = %session, tree_size = tree.size(), head = head.0,
                 "the evidence of a session is damaged: its tree does not fit its log, which goes on without");
         }
-        Ok(Self { sealing, session, salts, tree })
+        Self { sealing, session, tree, milestones: Vec::new() }
     }
 
-    /// Seals the next record.
-    pub(super) fn seal(&mut self, seq: Seq, record: &str) -> Seal {
-        let salt = self.salts.pop().unwrap_or_default();
+    /// Seals the next record. A tree that ends elsewhere does not get it.
+    pub(super) fn seal(&mut self, seq: Seq, record: &str) -> rusqlite::Result<Seal> {
+        let salt = salts::draw()?;
         let commitment = leaf::commitment(&salt, record.as_bytes());
-        if let Some(tree) = &mut self.tree {
+        if let StoredTree::Whole(tree) = &mut self.tree
+            && seq == Seq(tree.size()).next()
+        {
             tree.push(leaf::of_record(self.sealing.epoch, self.session, seq, &commitment));
+            if tree.size().is_multiple_of(MILESTONE_LEAVES) {
+                self.milestones.push(tree.clone());
+            }
         }
-        Seal { salt, commitment }
+        Ok(Seal { salt, commitment })
     }
 
-    /// The tree with what was sealed; none if it did not fit.
-    pub(super) fn finish(self) -> Option<Frontier> {
-        self.tree
+    /// The tree with what was sealed, and the milestones on the way to it.
+    pub(super) fn finish(self) -> (StoredTree, Vec<Frontier>) {
+        (self.tree, self.milestones)
     }
 }
 
@@ -82,16 +122,13 @@ pub(super) fn backfill(tx: &Transaction<'_>, sealing: Sealing, key: SessionKey) 
         .prepare_cached(sql)?
         .query_row([key], |row| Ok((parse_id(row, 0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let mut from = size;
-    let mut sealer = Sealer::begin(sealing, session, 0, Seq(size as u64), (size as u64, &tree))?;
-    while from < head && sealer.tree.is_some() {
+    let mut sealer = Sealer::begin(sealing, session, Seq(size as u64), StoredTree::new(size as u64, &tree));
+    while from < head && matches!(sealer.tree, StoredTree::Whole(_)) {
         let rows = unsealed_records(tx, key, from)?;
         let Some((last, _, _)) = rows.last() else { break };
         from = *last;
-        let mut random = vec![0; rows.len() * SALT_BYTES];
-        getrandom::fill(&mut random).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-        sealer.salts = random.as_chunks().0.to_vec();
         for (seq, record, sealed) in rows {
-            let seal = sealer.seal(Seq(seq as u64), &record);
+            let seal = sealer.seal(Seq(seq as u64), &record)?;
             if sealed {
                 // Its own commitment is another: the tree cannot be continued by guessing.
                 return Ok(());
@@ -102,10 +139,10 @@ pub(super) fn backfill(tx: &Transaction<'_>, sealing: Sealing, key: SessionKey) 
             .execute((key, seq, sealing.epoch_key, seal.salt, seal.commitment))?;
         }
     }
-    let Some(tree) = sealer.finish() else { return Ok(()) };
+    let (tree, _) = sealer.finish();
     tx.prepare_cached("UPDATE sessions SET tree = ?2, tree_size = ?3 WHERE key = ?1")?.execute((
         key,
-        tree.to_bytes(),
+        tree.as_bytes(),
         tree.size() as i64,
     ))?;
     Ok(())

@@ -88,7 +88,7 @@ impl Memory {
         let aside = path.with_added_extension("tmp");
         let stored = Stored {
             size: signed.tree.size(),
-            tree: HEXLOWER.encode(&signed.tree.to_bytes()),
+            tree: HEXLOWER.encode(signed.tree.as_bytes()),
             note: signed.note.clone(),
         };
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;

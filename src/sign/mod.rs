@@ -6,30 +6,38 @@
 //! signed is still written.
 
 pub mod anchor;
+mod gateway;
 pub mod key;
 mod memory;
 mod removal;
+mod session;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::WallMs;
 use crate::evidence::checkpoint::Checkpoint;
-use crate::evidence::leaf;
 use crate::evidence::note::{self, Verifier};
 use crate::evidence::tree::Frontier;
 use crate::ids::SessionId;
-use crate::log::{Log, LogError, SessionKey, SessionTree};
+use crate::log::{Log, LogError, SessionKey};
 use anchor::Anchors;
 use memory::{Memory, Signed, Tree};
 pub use removal::Going;
 
 /// The gateway's own tree gets a checkpoint at least so often, also when nothing happened.
 const HEARTBEAT: Duration = Duration::from_secs(60 * 60);
+/// From one round of signatures to the next, at least: turns that end in one go are signed in one go.
+const ROUND_MIN: Duration = Duration::from_millis(100);
+/// Milestones in the middle of turns wait so long for each other: in a flood, files that are synced all the time beside the
+/// log would make everybody wait.
+const MILESTONES_AFTER: Duration = Duration::from_secs(1);
 /// On a planned stop what is unsigned is signed, for at most so long: the next start signs the rest.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -112,21 +120,23 @@ impl Signer {
     /// Signs what becomes due, until the gateway stops.
     pub async fn run(self, stopping: CancellationToken) {
         let due = self.log.due().clone();
-        let mut wakes = due.follow();
+        let (mut marks, mut milestones) = (due.follow_marks(), due.follow_milestones());
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         self.check_all().await;
         self.sign_leftovers().await;
         loop {
+            let milestones_ripe = Instant::now() + MILESTONES_AFTER;
             tokio::select! {
                 () = stopping.cancelled() => return,
                 _ = heartbeat.tick() => self.sign_gateway().await,
-                woken = wakes.changed() => {
-                    if woken.is_err() {
-                        return;
-                    }
-                    let sessions = due.take();
-                    self.sign_sessions(sessions).await;
-                }
+                Ok(()) = marks.changed() => {}
+                () = ripe(&mut milestones, milestones_ripe) => {}
+            }
+            let next = Instant::now() + ROUND_MIN;
+            self.sign_sessions(due.sessions()).await;
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep_until(next) => {}
             }
         }
     }
@@ -144,6 +154,7 @@ impl Signer {
     /// # Errors
     /// When the log cannot be read. A refusal is an alarm, and then less is signed than there is.
     pub async fn sign_now(&self, key: SessionKey) -> Result<u64, LogError> {
+        self.log.due().mark(key);
         self.sign_sessions([key]).await;
         // Another task may have signed the session, and be about to sign the gateway's tree.
         let covered = self.log.newest_gateway_head().await?.map_or(0, |(size, _)| size);
@@ -161,7 +172,10 @@ impl Signer {
 
     async fn sign_leftovers(&self) {
         match self.log.unsigned_sessions().await {
-            Ok(sessions) => self.sign_sessions(sessions).await,
+            Ok(sessions) => {
+                sessions.iter().for_each(|key| self.log.due().mark(*key));
+                self.sign_sessions(sessions).await;
+            }
             Err(error) => tracing::error!(%error, "cannot look for what is not signed yet"),
         }
     }
@@ -215,112 +229,6 @@ impl Signer {
         SignError::Alarm { why, place: self.memory.place(tree) }
     }
 
-    /// True when there was something to sign.
-    async fn sign_session(&self, key: SessionKey) -> Result<bool, (Tree, SignError)> {
-        let _turn = self.turn.lock().await;
-        let found = self.log.session_tree(key).await.map_err(|error| (Tree::Gateway, error.into()))?;
-        let Some(found) = found else { return Ok(false) };
-        let tree = Tree::Session(found.session);
-        self.sign_found(key, tree, &found).await.map_err(|error| (tree, error))
-    }
-
-    async fn sign_found(&self, key: SessionKey, tree: Tree, found: &SessionTree) -> Result<bool, SignError> {
-        if self.was_removed(tree)? {
-            return Err(self.alarm(tree, BACK_AGAIN.to_owned()));
-        }
-        let claimed = found.tree.as_ref().ok_or_else(|| self.alarm(tree, "its tree is damaged".to_owned()))?;
-        let last = match self.memory.recall(tree)? {
-            Some(signed) => Some((signed.tree, signed.note)),
-            // Nothing remembered, but signed before: then it is checked from the first leaf.
-            None => self.log.newest_checkpoint(found.session).await?.map(|note| (Frontier::default(), note)),
-        };
-        let (mut ours, note) = last.unwrap_or_default();
-        let earlier = if note.is_empty() { None } else { Some(self.read(tree, &note)?) };
-        if let Some(earlier) = &earlier
-            && claimed.size() < earlier.size
-        {
-            return Err(self.alarm(tree, shorter(earlier.size, claimed.size())));
-        }
-        if earlier.as_ref().is_some_and(|earlier| earlier.size == claimed.size() && earlier.root == claimed.root()) {
-            if found.signed_size == found.size {
-                return Ok(false);
-            }
-            // Signed and remembered, but the gateway was killed before the database had it.
-            self.log.add_checkpoint(key, found, note).await?;
-            return Ok(true);
-        }
-        self.extend(key, tree, &mut ours, claimed.size(), earlier.as_ref()).await?;
-        if ours != *claimed {
-            let why = format!("its first {} records are not those that were signed", earlier.map_or(0, |e| e.size));
-            return Err(self.alarm(tree, why));
-        }
-        let note = self.sign(tree, &ours).await?;
-        self.log.add_checkpoint(key, found, note).await?;
-        Ok(true)
-    }
-
-    /// Continues a tree with the leaves that the database has now; on the way it must meet the earlier checkpoint.
-    async fn extend(
-        &self,
-        key: SessionKey,
-        tree: Tree,
-        ours: &mut Frontier,
-        until: u64,
-        earlier: Option<&Checkpoint>,
-    ) -> Result<(), SignError> {
-        while ours.size() < until {
-            let leaves = self.log.leaves(key, ours.size(), until).await?;
-            if leaves.is_empty() {
-                return Err(self.alarm(tree, format!("its record {} is gone", ours.size() + 1)));
-            }
-            for leaf in leaves {
-                ours.push(leaf);
-                let met = earlier.filter(|earlier| earlier.size == ours.size());
-                if met.is_some_and(|earlier| earlier.root != ours.root()) {
-                    return Err(self.alarm(tree, format!("its first {} records were changed", ours.size())));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn sign_gateway(&self) {
-        let _turn = self.turn.lock().await;
-        if let Err(error) = self.try_sign_gateway().await {
-            self.refuse(Tree::Gateway, &error);
-        }
-    }
-
-    async fn try_sign_gateway(&self) -> Result<(), SignError> {
-        let tree = Tree::Gateway;
-        let last = match self.memory.recall(tree)? {
-            Some(signed) => Some((signed.tree, signed.note)),
-            None => self.log.newest_head().await?.map(|note| (Frontier::default(), note)),
-        };
-        let (mut ours, note) = last.unwrap_or_default();
-        let earlier = if note.is_empty() { None } else { Some(self.read(tree, &note)?) };
-        loop {
-            let page = self.log.heads_after(ours.size()).await?;
-            if page.notes.is_empty() {
-                break;
-            }
-            for note in page.notes {
-                ours.push(leaf::of_checkpoint(&note));
-                let met = earlier.as_ref().filter(|earlier| earlier.size == ours.size());
-                if met.is_some_and(|earlier| earlier.root != ours.root()) {
-                    return Err(self.alarm(tree, format!("the first {} checkpoints were changed", ours.size())));
-                }
-            }
-        }
-        if let Some(earlier) = earlier.filter(|earlier| earlier.size > ours.size()) {
-            return Err(self.alarm(tree, shorter(earlier.size, ours.size())));
-        }
-        let size = ours.size();
-        let note = self.sign(tree, &ours).await?;
-        self.log.add_head(size, note).await?;
-        Ok(())
-    }
-
     fn read(&self, tree: Tree, note: &str) -> Result<Checkpoint, SignError> {
         self.read_as(tree, note, &tree.origin(self.key.verifier().name()))
     }
@@ -332,17 +240,15 @@ impl Signer {
         checkpoint.ok_or_else(|| self.alarm(tree, "its last checkpoint is of something else".to_owned()))
     }
 
-    /// Signs, and remembers before anybody else sees it.
-    async fn sign(&self, tree: Tree, frontier: &Frontier) -> Result<String, SignError> {
+    /// A tree's signed checkpoint, which nobody sees before it is remembered.
+    fn sign(&self, tree: Tree, frontier: &Frontier) -> String {
         let checkpoint = Checkpoint::of(tree.origin(self.key.verifier().name()), frontier);
         let mut text = checkpoint.text();
         if tree == Tree::Gateway {
             // An hourly checkpoint of a gateway at rest says that it lived only if it says when.
             text.push_str(&format!("time {}\n", WallMs::now().rfc3339()));
         }
-        let note = self.key.sign(&text);
-        self.remember(tree, frontier, &note).await?;
-        Ok(note)
+        self.key.sign(&text)
     }
 
     /// Remembers what was signed, then copies it to where it is kept off the database.
@@ -355,6 +261,14 @@ impl Signer {
         tracing::info!(target: "breakglass::anchor", note = note.replace('\n', "|"), "signed");
         Ok(())
     }
+}
+
+/// A tree has come to a milestone, and it is time for them.
+async fn ripe(milestones: &mut watch::Receiver<()>, when: Instant) {
+    if milestones.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep_until(when).await;
 }
 
 fn shorter(signed: u64, found: u64) -> String {

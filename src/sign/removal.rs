@@ -58,7 +58,9 @@ impl Signer {
         let Some(found) = self.log.session_tree(key).await? else { return Ok(false) };
         // A session that nobody ever prompted has nothing to be signed.
         if found.size > 0 {
-            self.sign_found(key, tree, &found).await.inspect_err(|error| self.refuse(tree, error))?;
+            // All of it is counted again, whatever is known of how it grew.
+            self.log.due().hand_out(key);
+            self.sign_found(key, tree, &found, None).await.inspect_err(|error| self.refuse(tree, error))?;
         }
         if found.tree.as_ref() != Some(&counted) {
             let error = self.alarm(tree, "its records are not those that were signed".to_owned());

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::support::gateway::{Builder, Gateway};
 use crate::support::scene::Scene;
-use crate::support::wait::within;
+use crate::support::wait::{eventually, within};
 
 /// A stopped gateway with two sessions: three turns in the first, one in the second.
 pub(super) struct History {
@@ -51,8 +51,12 @@ impl History {
     /// With settings.
     pub(super) async fn with(settings: Builder) -> Self {
         let mut scene = Scene::start(settings, "drill").await;
-        for text in ["[[text:hello]]", "[[text:the disk is full]]", "[[text:grüße \u{1f525}]]"] {
+        let texts = ["[[text:hello]]", "[[text:the disk is full]]", "[[text:grüße \u{1f525}]]"];
+        for (text, signed) in texts.into_iter().zip(1..) {
             scene.viewer.turn(&scene.session, text).await;
+            // Each turn's checkpoint under a head of its own: turns that end within a moment are signed together.
+            let database = scene.gateway.data().join("breakglass.db");
+            eventually("a head of the gateway's tree", || (head_size(&database) == signed).then_some(())).await;
         }
         let other = scene.viewer.open_session("drill").await;
         scene.viewer.turn(&other, "[[text:quiet]]").await;
@@ -123,6 +127,13 @@ impl History {
     pub(super) async fn verify_with(&self, more: &[&str]) -> Verdict {
         both(&self.gateway, &self.gateway.data(), &self.key, more).await
     }
+}
+
+/// How many checkpoints the newest head of the gateway's own tree covers.
+fn head_size(database: &Path) -> i64 {
+    let connection = Connection::open(database).expect("the database opens");
+    let sql = "SELECT coalesce(max(size), 0) FROM heads";
+    connection.query_row(sql, [], |row| row.get(0)).expect("it can be read")
 }
 
 /// What both verifiers say of a file; they must agree.

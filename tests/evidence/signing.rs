@@ -1,10 +1,12 @@
 //! What the gateway signs, when, and when it refuses.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::history::{History, Verdict};
+use super::tamper::reseal;
 use crate::support::agent::FakeAgent;
 use crate::support::http::Http;
 use crate::support::scene::Scene;
@@ -40,11 +42,30 @@ async fn every_turn_ends_under_a_checkpoint_and_long_ones_get_them_on_the_way() 
     let mut long = Scene::with(&agent).await;
     let database = long.gateway.data().join("breakglass.db");
     let accepted = long.viewer.prompt(&long.session, "go").await;
-    let in_the_middle = || sizes(&database, &long.session).last().is_some_and(|size| *size >= 2000).then_some(());
-    eventually("a checkpoint in the middle of a turn", in_the_middle).await;
+    let in_the_middle = || (sizes(&database, &long.session) == [1000, 2000]).then_some(());
+    eventually("checkpoints in the middle of a turn", in_the_middle).await;
     agent.open("go");
     let last = long.viewer.turn_end(&long.session, &accepted.turn).await.seq() as i64;
-    eventually("the last checkpoint", || (sizes(&database, &long.session).last() == Some(&last)).then_some(())).await;
+    eventually("the last checkpoint", || (sizes(&database, &long.session) == [1000, 2000, last]).then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_is_not_signed_yet_cannot_be_changed_under_a_running_gateway() {
+    let agent = FakeAgent::shell("init; text before; wait_gate go; text after; result done");
+    let mut scene = Scene::with(&agent).await;
+    let accepted = scene.viewer.prompt(&scene.session, "go").await;
+    scene.viewer.said(&scene.session, "before").await;
+    let database = scene.gateway.data().join("breakglass.db");
+    let connection = Connection::open(&database).unwrap();
+    connection.busy_timeout(Duration::from_secs(5)).unwrap();
+    let edited = connection.execute("UPDATE events SET record = replace(record, 'before', 'nothing')", ()).unwrap();
+    assert!(edited > 0);
+    reseal(&connection, &scene.session);
+    agent.open("go");
+    scene.viewer.turn_end(&scene.session, &accepted.turn).await;
+    eventually("an alarm", || scene.gateway.log().contains("ALARM").then_some(())).await;
+    scene.gateway.terminate().await;
+    assert_eq!(sizes(&database, &scene.session), [0i64; 0]);
 }
 
 #[tokio::test]

@@ -20,19 +20,18 @@ const PROVED: Verdict = Verdict { status: 0, findings: Vec::new() };
 const OF: &str = "session = (SELECT min(key) FROM sessions)";
 
 /// Makes commitments and tree fit the records again, as somebody would who knows how all of it works, but has no key.
-fn reseal(history: &History) {
-    let connection = history.edit();
+pub(super) fn reseal(connection: &Connection, session: &str) {
     let mut tree = Frontier::default();
-    for (seq, record, salt, epoch) in rows(&connection) {
+    for (seq, record, salt, epoch) in rows(connection) {
         let salt = salt.unwrap_or([9; 16]);
         let commitment = leaf::commitment(&salt, record.as_bytes());
-        let session = history.session.parse().unwrap();
-        tree.push(leaf::of_record(epoch.parse().unwrap(), session, breakglass::ids::Seq(seq as u64), &commitment));
+        let id = session.parse().unwrap();
+        tree.push(leaf::of_record(epoch.parse().unwrap(), id, breakglass::ids::Seq(seq as u64), &commitment));
         let sql = format!("UPDATE events SET salt = ?2, commitment = ?3 WHERE {OF} AND seq = ?1");
         connection.execute(&sql, (seq, salt, commitment)).unwrap();
     }
     let sql = "UPDATE sessions SET tree = ?1, tree_size = ?2, head = ?2 WHERE id = ?3";
-    connection.execute(sql, (tree.to_bytes(), tree.size() as i64, &history.session)).unwrap();
+    connection.execute(sql, (tree.as_bytes(), tree.size() as i64, session)).unwrap();
 }
 
 type Row = (i64, String, Option<[u8; 16]>, String);
@@ -69,7 +68,7 @@ async fn edited_text_is_found_where_it_stands() {
     history.sql(&edit);
     assert_eq!(history.verify().await, altered("record", &history.session, seq));
     // Whoever makes everything else fit has no signature for it: found in the turn where it stands.
-    reseal(&history);
+    reseal(&history.edit(), &history.session);
     let turn = history.seqs("user")[1];
     assert_eq!(history.verify().await, altered("root", &history.session, turn));
 }
@@ -122,7 +121,7 @@ async fn a_log_cut_short_is_found() {
     let history = History::new().await;
     let last = *history.seqs("turn_end").last().unwrap();
     history.sql(&format!("DELETE FROM events WHERE {OF} AND seq > {}", last - 2));
-    reseal(&history);
+    reseal(&history.edit(), &history.session);
     assert_eq!(history.verify().await, incomplete("truncated", &history.session, last - 1));
 }
 
@@ -157,7 +156,7 @@ async fn a_forged_event_is_not_proved() {
     );
     history.sql(&add);
     assert_eq!(history.verify().await.status, 1, "without a seal");
-    reseal(&history);
+    reseal(&history.edit(), &history.session);
     assert_eq!(history.verify().await, incomplete("unsigned", &history.session, last + 1));
 }
 
