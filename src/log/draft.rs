@@ -87,11 +87,6 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// How the session's tree grows with it.
-    pub(super) fn grown(&self) -> Grown {
-        Grown { from: self.begin.tree.clone(), milestones: self.milestones.clone() }
-    }
-
     pub(super) fn new(scribe: &Scribe, place: Place, begin: LogEnd, events: &[NewEvent]) -> rusqlite::Result<Self> {
         let time = WallMs::now().max(begin.time);
         let begin_seal = |sealing| Sealer::begin(sealing, place.session_id, begin.head, begin.tree.clone());
@@ -111,6 +106,11 @@ impl Draft {
         let end = LogEnd { head, time, tree };
         let epoch = scribe.sealing.map(|sealing| sealing.epoch_key);
         Ok(Self { begin, end, milestones, epoch, records, chunks: frames.finish() })
+    }
+
+    /// How the session's tree grows with it.
+    pub(super) fn grown(&self) -> Grown {
+        Grown { from: self.begin.tree.clone(), milestones: self.milestones.clone() }
     }
 }
 
